@@ -1,0 +1,220 @@
+//! CSV bodies, as `pandas.DataFrame.to_csv` writes and `pandas.read_csv` reads them.
+//!
+//! The first line names the columns. Empty fields and pandas' words for a missing value are
+//! missing. Fields may be quoted; a quote inside is doubled.
+
+use std::borrow::Cow;
+
+use crate::convert::{Casts, CellError};
+use crate::error::DecodeError;
+use crate::frame::{Frame, Place, takes_text};
+use crate::json::number::{self, Number};
+use crate::json::scanner::Cell;
+use crate::plan::{Decoded, InputPlan};
+
+/// What pandas takes for a missing value (`pandas.io.parsers.readers.STR_NA_VALUES`).
+const MISSING: [&str; 19] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+];
+
+/// Decodes a CSV body.
+pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeError> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let text = std::str::from_utf8(body).map_err(|error| {
+        DecodeError::malformed(format!("Ensure that input is a valid UTF-8 encoded string. Error: invalid byte at {}", error.valid_up_to()))
+    })?;
+    let mut reader = Reader { text, at: 0 };
+    let mut record = Vec::new();
+    if !reader.next(&mut record)? {
+        return Err(DecodeError::malformed("Failed to parse input as a Pandas DataFrame: the CSV is empty"));
+    }
+    let mut frame = Frame::new(&plan.frame, body.len());
+    if plan.compat == crate::Compat::Mlflow && plan.frame.tensor_answer {
+        return Err(DecodeError::malformed("Failed to parse input as a Pandas DataFrame: CSV does not go with a tensor signature"));
+    }
+    let order = header(&mut frame, &record)?;
+    let text_columns = text_columns(&frame, &plan.frame);
+    let mut row = 0;
+    while reader.next(&mut record)? {
+        if record.len() > order.len() {
+            return Err(DecodeError::malformed(format!("row {row}: expected {} fields, saw {}", order.len(), record.len())));
+        }
+        frame.add_row()?;
+        for (position, column) in order.iter().enumerate() {
+            let Some(column) = *column else { continue };
+            let field = record.get(position).map_or("", |field| &**field);
+            set(&mut frame, row, column, field, text_columns[column])
+                .map_err(|error| frame.cell_error(column, Place::Row(row), &error))?;
+        }
+        row += 1;
+    }
+    frame.finish()
+}
+
+/// Where each field of a record leads, by the header.
+fn header(frame: &mut Frame<'_>, names: &[Cow<'_, str>]) -> Result<Vec<Option<usize>>, DecodeError> {
+    let plan = frame.plan();
+    if plan.open {
+        frame.set_width(names.len())?;
+    }
+    let known = frame.columns.len();
+    let order: Vec<Option<usize>> = if plan.positional {
+        (0..names.len()).map(|position| (position < known).then_some(position)).collect()
+    } else {
+        names.iter().map(|name| plan.names.get(&**name).copied()).collect()
+    };
+    for column in order.iter().flatten() {
+        if frame.is_present(*column) {
+            return Err(DecodeError::malformed(format!("column `{}` is there twice", frame.columns[*column].name)));
+        }
+        frame.mark(*column);
+    }
+    frame.ignored = order.iter().filter(|column| column.is_none()).count();
+    if frame.ignored > 0 && !plan.extra {
+        return Err(DecodeError::schema(format!("the data has {} columns, expected {known}", names.len())));
+    }
+    Ok(order)
+}
+
+/// For each column, whether its fields stay text whatever they look like.
+fn text_columns(frame: &Frame<'_>, plan: &crate::plan::FramePlan) -> Vec<bool> {
+    frame.columns.iter().map(|column| takes_text(column.rule, plan.targets.get(column.tensor).map(|target| target.dtype))).collect()
+}
+
+/// Puts a field into a cell: missing, a number, a truth value, or text.
+fn set(frame: &mut Frame<'_>, row: usize, column: usize, field: &str, text: bool) -> Result<(), CellError> {
+    if MISSING.binary_search(&field).is_ok() {
+        return frame.set(row, column, Cell::Null);
+    }
+    if text {
+        return frame.set(row, column, Cell::Text(Cow::Borrowed(field)));
+    }
+    let trimmed = field.trim_matches([' ', '\t']);
+    let cell = match number::read(trimmed.as_bytes()) {
+        Some((number, length)) if length == trimmed.len() => {
+            let casts = frame.columns[column].rule.casts;
+            match number {
+                // `read_csv` with an integer type takes no fraction, and no more than 64 bits.
+                Number::Float(_) | Number::Huge(_) | Number::Overflow(_) if casts != Casts::Lossless => {
+                    return frame.set(row, column, Cell::Text(Cow::Borrowed(trimmed)));
+                }
+                _ => Cell::Number(number),
+            }
+        }
+        _ => match trimmed {
+            "True" | "TRUE" | "true" => Cell::Bool(true),
+            "False" | "FALSE" | "false" => Cell::Bool(false),
+            _ => Cell::Text(Cow::Borrowed(field)),
+        },
+    };
+    frame.set(row, column, cell)
+}
+
+/// Splits CSV text into records.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// The next record that is not a blank line; `false` at the end.
+    fn next(&mut self, record: &mut Vec<Cow<'a, str>>) -> Result<bool, DecodeError> {
+        record.clear();
+        let bytes = self.text.as_bytes();
+        while matches!(bytes.get(self.at), Some(b'\n' | b'\r')) {
+            self.at += 1;
+        }
+        if self.at >= bytes.len() {
+            return Ok(false);
+        }
+        loop {
+            record.push(self.field()?);
+            match bytes.get(self.at) {
+                Some(b',') => self.at += 1,
+                Some(b'\r') if bytes.get(self.at + 1) == Some(&b'\n') => {
+                    self.at += 2;
+                    return Ok(true);
+                }
+                Some(_) => {
+                    self.at += 1;
+                    return Ok(true);
+                }
+                None => return Ok(true),
+            }
+        }
+    }
+
+    /// The field that starts here, up to the comma or the end of the line.
+    fn field(&mut self) -> Result<Cow<'a, str>, DecodeError> {
+        let bytes = self.text.as_bytes();
+        if bytes.get(self.at) == Some(&b'"') {
+            return self.quoted();
+        }
+        let start = self.at;
+        let rest = &bytes[start..];
+        self.at = start + memchr::memchr3(b',', b'\n', b'\r', rest).unwrap_or(rest.len());
+        Ok(Cow::Borrowed(&self.text[start..self.at]))
+    }
+
+    fn quoted(&mut self) -> Result<Cow<'a, str>, DecodeError> {
+        let bytes = self.text.as_bytes();
+        let mut start = self.at + 1;
+        let mut text: Option<String> = None;
+        loop {
+            let Some(step) = memchr::memchr(b'"', &bytes[start..]) else {
+                return Err(DecodeError::malformed("Failed to parse input as a Pandas DataFrame: a quoted field has no end"));
+            };
+            let end = start + step;
+            let part = &self.text[start..end];
+            if bytes.get(end + 1) == Some(&b'"') {
+                let text = text.get_or_insert_default();
+                text.push_str(part);
+                text.push('"');
+                start = end + 2;
+                continue;
+            }
+            self.at = end + 1;
+            let mut field = text.map_or(Cow::Borrowed(part), |text| Cow::Owned(text + part));
+            // Text behind the closing quote belongs to the field, as pandas has it.
+            let tail_start = self.at;
+            let rest = &bytes[tail_start..];
+            self.at += memchr::memchr3(b',', b'\n', b'\r', rest).unwrap_or(rest.len());
+            if self.at > tail_start {
+                field.to_mut().push_str(&self.text[tail_start..self.at]);
+            }
+            return Ok(field);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MISSING, Reader};
+
+    fn records(text: &str) -> Vec<Vec<String>> {
+        let mut reader = Reader { text, at: 0 };
+        let (mut all, mut record) = (Vec::new(), Vec::new());
+        while reader.next(&mut record).unwrap() {
+            all.push(record.iter().map(ToString::to_string).collect());
+        }
+        all
+    }
+
+    #[test]
+    fn words_for_missing_values_are_sorted() {
+        assert!(MISSING.is_sorted());
+    }
+
+    #[test]
+    fn records_end_with_any_line_end() {
+        assert_eq!(records("a,b\n1,2\r\n\n3,\n"), [["a", "b"], ["1", "2"], ["3", ""]]);
+        assert_eq!(records("a,b\r1,2"), [["a", "b"], ["1", "2"]]);
+    }
+
+    #[test]
+    fn quotes_protect_commas_lines_and_quotes() {
+        assert_eq!(records("\"a,\"\"b\"\"\",\"c\nd\"\n"), [["a,\"b\"", "c\nd"]]);
+        assert!(Reader { text: "\"a", at: 0 }.next(&mut Vec::new()).is_err());
+    }
+}

@@ -1,0 +1,357 @@
+//! A data frame on its way into tensors: cells come by row and column, and land in place.
+
+use std::borrow::Cow;
+
+use crate::convert::{Casts, CellError, Declared, Element, Rule, convert};
+use crate::error::DecodeError;
+use crate::json::number::Number;
+use crate::json::scanner::Cell;
+use crate::plan::{AnswerShape, Column, Decoded, FramePlan, promote};
+use crate::tensor::{DType, Tensor, TensorData};
+use crate::{Batch, with_data};
+
+/// Elements that a frame may have for each byte of its text, so that sparse records cannot ask for
+/// more memory than their size warrants.
+const ELEMENTS_PER_BYTE: usize = 64;
+
+/// The kinds of values that a column has shown, for the type that numpy would infer.
+pub(crate) mod kind {
+    pub(crate) const INTEGER: u8 = 1;
+    pub(crate) const FLOAT: u8 = 2;
+    pub(crate) const BOOL: u8 = 4;
+    pub(crate) const TEXT: u8 = 8;
+    pub(crate) const NULL: u8 = 16;
+    pub(crate) const OTHER: u8 = 32;
+}
+
+/// The bit of a value's kind.
+pub(crate) const fn kind_of(cell: &Cell<'_>) -> u8 {
+    match cell {
+        Cell::Null => kind::NULL,
+        Cell::Bool(_) => kind::BOOL,
+        Cell::Number(Number::Integer(_)) => kind::INTEGER,
+        Cell::Number(Number::Float(_) | Number::Overflow(_)) => kind::FLOAT,
+        Cell::Text(_) => kind::TEXT,
+        Cell::Number(_) | Cell::List | Cell::Object => kind::OTHER,
+    }
+}
+
+/// The type that pandas infers for a column of these kinds; `None` is `object`.
+const fn inferred(kinds: u8) -> Option<DType> {
+    match kinds {
+        kind::INTEGER => Some(DType::I64),
+        kind::BOOL => Some(DType::Bool),
+        kind::TEXT => Some(DType::Str),
+        _ if kinds & !(kind::INTEGER | kind::FLOAT | kind::NULL) == 0 && kinds & (kind::INTEGER | kind::FLOAT) != 0 => {
+            Some(DType::F64)
+        }
+        _ => None,
+    }
+}
+
+/// Where a payload has a cell; written as row and JSON path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// `dataframe_split`: the row, and the position in it.
+    Split(usize, usize),
+    /// A list of records under this key.
+    Record(&'a str, usize),
+    /// An object of columns under this key.
+    Column(&'a str, usize),
+    /// A row, where there is no more to say: CSV.
+    Row(usize),
+}
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Split(row, position) => write!(formatter, "row {row} at $.dataframe_split.data[{row}][{position}]"),
+            Self::Record(key, row) => write!(formatter, "row {row} at $.{key}[{row}]"),
+            Self::Column(key, row) => write!(formatter, "row {row} at $.{key}.*[{row}]"),
+            Self::Row(row) => write!(formatter, "row {row}"),
+        }
+    }
+}
+
+/// A frame that is being filled.
+pub(crate) struct Frame<'p> {
+    plan: &'p FramePlan,
+    /// The columns: the plan's, or as many of its one as the payload has.
+    pub(crate) columns: Cow<'p, [Column]>,
+    data: Vec<TensorData>,
+    widths: Vec<usize>,
+    rows: usize,
+    /// Columns that are in the payload.
+    present: Vec<bool>,
+    kinds: Vec<u8>,
+    room: usize,
+    /// Payload columns that lead nowhere.
+    pub(crate) ignored: usize,
+}
+
+impl<'p> Frame<'p> {
+    /// An empty frame for a payload of `bytes` bytes.
+    pub(crate) fn new(plan: &'p FramePlan, bytes: usize) -> Self {
+        Self {
+            plan,
+            columns: Cow::Borrowed(&plan.columns),
+            data: plan.targets.iter().map(|target| TensorData::with_capacity(target.dtype, 0)).collect(),
+            widths: plan.targets.iter().map(|target| target.width).collect(),
+            rows: 0,
+            present: vec![false; plan.columns.len()],
+            kinds: if plan.observe { vec![0; plan.columns.len()] } else { Vec::new() },
+            room: bytes.saturating_mul(ELEMENTS_PER_BYTE).saturating_add(1024),
+            ignored: 0,
+        }
+    }
+
+    /// Rows so far.
+    pub(crate) const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The plan that it follows.
+    pub(crate) const fn plan(&self) -> &'p FramePlan {
+        self.plan
+    }
+
+    /// In an open frame, the payload has this many columns. Keeps the rows that are there.
+    pub(crate) fn set_width(&mut self, width: usize) -> Result<(), DecodeError> {
+        let Some(first) = self.plan.columns.first() else { return Ok(()) };
+        let old = self.widths.first().copied().unwrap_or_default();
+        if self.rows > 0 && width > old {
+            self.widen(old, width)?;
+        }
+        let column = |offset| Column { offset, name: offset.to_string().into(), ..first.clone() };
+        self.columns = Cow::Owned((0..width).map(column).collect());
+        self.widths = vec![width];
+        self.present.resize(width, false);
+        if self.plan.observe {
+            self.kinds.resize(width, kind::NULL);
+        }
+        Ok(())
+    }
+
+    /// Rows get more columns, which are missing in all of them.
+    fn widen(&mut self, old: usize, new: usize) -> Result<(), DecodeError> {
+        self.claim(self.rows.saturating_mul(new))?;
+        let rows = self.rows;
+        for data in &mut self.data {
+            with_data!(data, values => {
+                let missing = missing(values).ok_or_else(|| DecodeError::malformed("records differ in their columns, and the model's input has no missing value"))?;
+                let mut wide = Vec::with_capacity(rows * new);
+                for row in values.chunks(old.max(1)) {
+                    wide.extend_from_slice(row);
+                    wide.resize(wide.len() + new - old, missing.clone());
+                }
+                *values = wide;
+            });
+        }
+        Ok(())
+    }
+
+    fn claim(&self, elements: usize) -> Result<(), DecodeError> {
+        if elements > self.room {
+            return Err(DecodeError::malformed("the payload is too sparse for its size: most values are missing"));
+        }
+        Ok(())
+    }
+
+    /// Adds a row, to be filled by [`Frame::set`].
+    pub(crate) fn add_row(&mut self) -> Result<(), DecodeError> {
+        for (data, width) in self.data.iter_mut().zip(&self.widths) {
+            with_data!(data, values => values.resize(values.len() + width, Default::default()));
+        }
+        self.rows += 1;
+        let width: usize = self.widths.iter().sum();
+        self.claim(self.rows.saturating_mul(width))
+    }
+
+    /// Puts a scalar into a cell.
+    #[inline]
+    pub(crate) fn set(&mut self, row: usize, column: usize, cell: Cell<'_>) -> Result<(), CellError> {
+        if self.plan.observe {
+            self.kinds[column] |= kind_of(&cell);
+        }
+        let Column { rule, tensor, offset, list, .. } = self.columns[column];
+        let Some(data) = self.data.get_mut(tensor) else { return Ok(()) };
+        if let Some(length) = list {
+            return Err(CellError::Length(length));
+        }
+        let at = row * self.widths[tensor] + offset;
+        with_data!(data, values => {
+            values[at] = convert(cell, rule)?;
+        });
+        Ok(())
+    }
+
+    /// Puts one value of a list into a cell.
+    pub(crate) fn set_item(&mut self, row: usize, column: usize, item: usize, cell: Cell<'_>) -> Result<(), CellError> {
+        let Column { rule, tensor, list, .. } = self.columns[column];
+        let length = list.unwrap_or_default();
+        let Some(data) = self.data.get_mut(tensor).filter(|_| item < length) else {
+            return Err(CellError::Length(length));
+        };
+        let at = row * self.widths[tensor] + item;
+        with_data!(data, values => {
+            values[at] = convert(cell, rule)?;
+        });
+        Ok(())
+    }
+
+    /// The list length that a cell of a column must have, for columns whose cells are lists.
+    pub(crate) fn list_length(&self, column: usize) -> Option<usize> {
+        self.columns[column].list
+    }
+
+    /// Marks a column as part of the payload.
+    pub(crate) fn mark(&mut self, column: usize) {
+        self.present[column] = true;
+    }
+
+    /// Whether a column is part of the payload.
+    pub(crate) fn is_present(&self, column: usize) -> bool {
+        self.present[column]
+    }
+
+    /// A row of the payload has no value for a column that other rows have.
+    pub(crate) fn set_absent(&mut self, row: usize, column: usize) -> Result<(), DecodeError> {
+        let entry = &self.columns[column];
+        if entry.rule.casts == Casts::Lossless && entry.required {
+            let message = format!("row {row} has no value for column `{}`", entry.name);
+            return Err(DecodeError::schema(message));
+        }
+        self.set(row, column, Cell::Null).map_err(|error| self.cell_error(column, Place::Row(row), &error))
+    }
+
+    /// The buffer of the one tensor, and the rows so far, for a reader that fills whole rows.
+    pub(crate) fn plain_buffer(&mut self) -> Option<(&mut TensorData, &mut usize)> {
+        self.data.first_mut().map(|data| (data, &mut self.rows))
+    }
+
+    /// An error at a cell, with the place where the payload has it.
+    #[cold]
+    pub(crate) fn cell_error(&self, column: usize, place: Place<'_>, error: &CellError) -> DecodeError {
+        let name = self.columns.get(column).map_or("?", |column| &column.name);
+        let message = format!("{place}, column `{name}`: the value is {error}");
+        match error {
+            CellError::Length(_) => DecodeError::schema(message),
+            _ => DecodeError::malformed(message),
+        }
+    }
+
+    /// The tensors, once every row is in.
+    pub(crate) fn finish(mut self) -> Result<Decoded, DecodeError> {
+        self.check_present()?;
+        if let Some(reason) = &self.plan.rejection {
+            return Err(DecodeError::model(reason.clone()));
+        }
+        if self.plan.observe {
+            self.check_kinds()?;
+        }
+        let mut inputs = Vec::with_capacity(self.data.len());
+        for ((data, target), width) in self.data.into_iter().zip(&self.plan.targets).zip(&self.widths) {
+            let mut shape = Vec::with_capacity(1 + target.tail.len());
+            shape.push(self.rows);
+            if self.plan.open {
+                shape.push(*width);
+            } else {
+                shape.extend_from_slice(&target.tail);
+            }
+            inputs.push(Tensor { shape, data });
+        }
+        let answer = if self.plan.tensor_answer { AnswerShape::Tensors } else { AnswerShape::Records };
+        Ok(Decoded { batch: Batch { inputs, rows: self.rows }, answer, ignored: self.ignored })
+    }
+
+    /// Columns that the payload does not have: an error if required, else filled.
+    fn check_present(&mut self) -> Result<(), DecodeError> {
+        if self.present.iter().all(|present| *present) {
+            return Ok(());
+        }
+        let absent: Vec<usize> = (0..self.columns.len()).filter(|column| !self.present[*column]).collect();
+        let required: Vec<&str> =
+            absent.iter().map(|column| &self.columns[*column]).filter(|column| column.required).map(|column| &*column.name).collect();
+        if !required.is_empty() {
+            let names = required.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+            let message = format!("Model is missing inputs [{names}].");
+            return Err(if self.plan.observe { DecodeError::model(message) } else { DecodeError::schema(message) });
+        }
+        for column in absent {
+            self.fill_column(column)?;
+        }
+        Ok(())
+    }
+
+    /// An optional column that is absent: missing values, where the engine's type has one.
+    fn fill_column(&mut self, column: usize) -> Result<(), DecodeError> {
+        let entry = &self.columns[column];
+        let Some(data) = self.data.get_mut(entry.tensor) else { return Ok(()) };
+        let name = &entry.name;
+        if entry.rule.casts != Casts::Lossless {
+            return Err(DecodeError::model(format!("the optional column `{name}` is absent, and the model needs it")));
+        }
+        let (width, offset) = (self.widths[entry.tensor], entry.offset);
+        let rows = self.rows;
+        with_data!(data, values => {
+            let missing = missing(values).ok_or_else(|| {
+                DecodeError::schema(format!("the optional column `{name}` is absent, and the model's input has no missing value"))
+            })?;
+            for row in 0..rows {
+                values[row * width + offset] = missing.clone();
+            }
+        });
+        Ok(())
+    }
+
+    /// What numpy would infer, against what the engine takes.
+    fn check_kinds(&self) -> Result<(), DecodeError> {
+        for (tensor, target) in self.plan.targets.iter().enumerate() {
+            let columns = self.columns.iter().zip(&self.kinds).filter(|(column, _)| column.tensor == tensor);
+            let mut types = columns.map(|(_, kinds)| inferred(*kinds));
+            let first = types.next().flatten();
+            let common = types.try_fold(first, |common, kind| Some(common.zip(kind).and_then(|(left, right)| promote(left, right)))).flatten();
+            if !accepts(common, target.dtype) {
+                return Err(inferred_error(common, target.dtype));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether MLflow's wrapper gets an array of this type into an input.
+pub(crate) fn accepts(actual: Option<DType>, target: DType) -> bool {
+    actual == Some(target) || (actual == Some(DType::F64) && target == DType::F32)
+}
+
+/// The engine would refuse an array of the inferred type.
+#[cold]
+pub(crate) fn inferred_error(actual: Option<DType>, target: DType) -> DecodeError {
+    let actual = actual.map_or("object", DType::numpy_name);
+    DecodeError::model(format!("the model takes {target}, and the values make an array of {actual}"))
+}
+
+/// The type that numpy infers for a list of these kinds; `None` is `object`.
+pub(crate) const fn inferred_array(kinds: u8) -> Option<DType> {
+    match kinds {
+        kind::BOOL => Some(DType::Bool),
+        kind::TEXT => Some(DType::Str),
+        0 => Some(DType::F64),
+        _ if kinds & !(kind::INTEGER | kind::FLOAT | kind::BOOL) != 0 => None,
+        _ if kinds & kind::FLOAT != 0 => Some(DType::F64),
+        _ => Some(DType::I64),
+    }
+}
+
+/// The element for a missing value, of the type that the buffer holds.
+fn missing<E: Element>(_values: &[E]) -> Option<E> {
+    E::missing()
+}
+
+/// Whether text in a column is to stay text, whatever it looks like.
+pub(crate) fn takes_text(rule: Rule, target: Option<DType>) -> bool {
+    match rule.declared {
+        Declared::Type(declared) => declared == DType::Str,
+        Declared::Nothing => target == Some(DType::Str),
+    }
+}

@@ -1,0 +1,86 @@
+//! The outermost object of a request: which of MLflow's payload shapes it holds.
+//!
+//! The data is decoded where it is met, so that the body is walked once.
+
+use super::scanner::{Scanner, unescape};
+use super::{columnar, records, split};
+use crate::error::DecodeError;
+use crate::nested;
+use crate::params;
+use crate::plan::{Decoded, InputPlan};
+
+/// The keys that hold data; exactly one of them must be there.
+const FORMATS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
+
+/// Keys that make the whole object the input of a language model.
+const LANGUAGE_MODEL_KEYS: [&str; 3] = ["messages", "prompt", "input"];
+
+/// Decodes a JSON body.
+pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeError> {
+    let text = super::encoding::utf8(body)?;
+    let mut scanner = Scanner::new(text.as_bytes());
+    match scanner.peek() {
+        Some(b'{') => {}
+        first => return Err(not_an_object(scanner, first)),
+    }
+    scanner.take(b'{');
+    let mut found: Option<(&'static str, Decoded)> = None;
+    let mut parameters = None;
+    let mut first = true;
+    while let Some(raw) = scanner.member(first)? {
+        first = false;
+        let key = unescape(raw).ok_or_else(|| DecodeError::malformed("a key has an escape that JSON does not know"))?;
+        if let Some(format) = FORMATS.iter().find(|format| **format == key) {
+            if found.as_ref().is_some_and(|(other, _)| other != format) {
+                return Err(which_format("more than one"));
+            }
+            found = Some((format, data(plan, format, &mut scanner)?));
+        } else if key == "params" {
+            parameters = Some(scanner.clone());
+            scanner.skip()?;
+        } else if LANGUAGE_MODEL_KEYS.contains(&&*key) {
+            return Err(DecodeError::schema(format!(
+                "the key '{key}' makes the body the input of a language model, which this model is not"
+            )));
+        } else {
+            scanner.skip()?;
+        }
+    }
+    scanner.end()?;
+    let (_, decoded) = found.ok_or_else(|| which_format("none"))?;
+    params::check(plan.params.as_deref(), parameters)?;
+    Ok(decoded)
+}
+
+/// Decodes the value of one of [`FORMATS`].
+fn data(plan: &InputPlan, format: &'static str, scanner: &mut Scanner<'_>) -> Result<Decoded, DecodeError> {
+    match format {
+        "dataframe_split" => split::decode(&plan.frame, scanner),
+        "dataframe_records" => records::decode(&plan.frame, format, scanner),
+        _ if plan.columns => columnar::decode(&plan.columnar, format, scanner),
+        "instances" => nested::decode_instances(&plan.tensors, scanner),
+        _ => nested::decode_inputs(&plan.tensors, format, scanner),
+    }
+}
+
+fn which_format(found: &str) -> DecodeError {
+    DecodeError {
+        kind: crate::DecodeErrorKind::Malformed,
+        message: format!(
+            "The input must be a JSON dictionary with exactly one of the input fields {{'dataframe_split', \
+             'dataframe_records', 'instances', 'inputs'}}. Received {found} of them."
+        ),
+    }
+}
+
+#[cold]
+fn not_an_object(mut scanner: Scanner<'_>, first: Option<u8>) -> DecodeError {
+    if let Err(error) = scanner.skip().and_then(|()| scanner.end()) {
+        return error.into();
+    }
+    let found = if first == Some(b'[') { "a list" } else { "a value that is no object" };
+    DecodeError::malformed(format!(
+        "The input must be a JSON dictionary with exactly one of the input fields {{'dataframe_split', \
+         'dataframe_records', 'instances', 'inputs'}}. Received {found}."
+    ))
+}

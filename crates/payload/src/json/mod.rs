@@ -1,0 +1,61 @@
+//! JSON bodies: a scanner that walks the text once, and the readers of MLflow's payload shapes.
+//!
+//! Nothing here builds a document tree. [`scanner::Scanner`] hands out one scalar at a time, and
+//! the readers put it where the input plan says.
+
+pub(crate) mod body;
+mod columnar;
+mod encoding;
+pub(crate) mod number;
+mod records;
+pub(crate) mod scanner;
+mod split;
+
+use crate::convert::CellError;
+use crate::error::DecodeError;
+use crate::frame::{Frame, Place};
+use scanner::{Cell, Scanner};
+
+/// Reads the value that comes next into a cell of a frame.
+#[inline]
+fn read_cell(
+    frame: &mut Frame<'_>,
+    row: usize,
+    column: usize,
+    place: Place<'_>,
+    scanner: &mut Scanner<'_>,
+) -> Result<(), DecodeError> {
+    let cell = scanner.cell()?;
+    if cell == Cell::List && let Some(length) = frame.list_length(column) {
+        return read_list(frame, row, column, length, place, scanner);
+    }
+    if matches!(cell, Cell::List | Cell::Object) {
+        scanner.skip()?;
+    }
+    frame.set(row, column, cell).map_err(|error| frame.cell_error(column, place, &error))
+}
+
+/// Reads a list of `length` values into a cell.
+fn read_list(
+    frame: &mut Frame<'_>,
+    row: usize,
+    column: usize,
+    length: usize,
+    place: Place<'_>,
+    scanner: &mut Scanner<'_>,
+) -> Result<(), DecodeError> {
+    scanner.take(b'[');
+    let mut item = 0;
+    while scanner.item(item == 0)? {
+        let cell = scanner.cell()?;
+        if matches!(cell, Cell::List | Cell::Object) {
+            scanner.skip()?;
+        }
+        frame.set_item(row, column, item, cell).map_err(|error| frame.cell_error(column, place, &error))?;
+        item += 1;
+    }
+    if item == length {
+        return Ok(());
+    }
+    Err(frame.cell_error(column, place, &CellError::Length(length)))
+}

@@ -1,0 +1,571 @@
+//! The input plan: how the columns and tensors of a payload become an engine's inputs.
+//!
+//! [`InputPlan::compile`] runs once, when a model is loaded. It lays the signature over the inputs
+//! that the engine really has, as MLflow's ONNX wrapper does: a data frame for an engine with one
+//! input is stacked into one matrix; with several inputs each takes the column of its name; tensors
+//! go to the input of their name. What the wrapper would make the engine refuse is known here
+//! already, as a *rejection*: such a payload is answered with an error without running the model.
+
+use std::collections::HashMap;
+
+use mlrs_mlmodel::signature::{ColumnSpec, ColumnType, ParamSpec, Schema, Signature, TensorSpec};
+
+use crate::convert::{Casts, Declared, Rule};
+use crate::json::body;
+use crate::tensor::{DType, Dim, TensorInfo};
+use crate::{Batch, DecodeError, csv};
+
+/// How values are converted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compat {
+    /// Lossless conversions only; anything else is refused. Non-finite outputs become `null`.
+    #[default]
+    Strict,
+    /// As MLflow 3.17 does: numpy's casts on input, `NaN` and `Infinity` literals on output.
+    Mlflow,
+}
+
+/// The format of a request body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `application/json`.
+    Json,
+    /// `text/csv`.
+    Csv,
+}
+
+/// The shape that the answer takes; it follows from what the payload was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerShape {
+    /// A list of records, one a row: the payload was a data frame.
+    Records,
+    /// An object of arrays keyed by output name: the payload was tensors.
+    Tensors,
+}
+
+/// A decoded request.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The engine's inputs.
+    pub batch: Batch,
+    /// The shape of the answer.
+    pub answer: AnswerShape,
+    /// Columns or inputs that the signature does not know; they were ignored.
+    pub ignored: usize,
+}
+
+/// How the columns and tensors of a payload become an engine's inputs; compiled once, at load.
+#[derive(Debug)]
+pub struct InputPlan {
+    pub(crate) compat: Compat,
+    /// Whether the signature is one of columns: then `inputs` and `instances` are frames, too.
+    pub(crate) columns: bool,
+    /// For `dataframe_*` and CSV.
+    pub(crate) frame: FramePlan,
+    /// For `inputs` and `instances` under a signature of columns.
+    pub(crate) columnar: FramePlan,
+    /// For `inputs` and `instances` otherwise.
+    pub(crate) tensors: TensorPlan,
+    /// The schema of `params`.
+    pub(crate) params: Option<Vec<ParamSpec>>,
+    warnings: Vec<String>,
+}
+
+/// The plan for payloads that are data frames.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FramePlan {
+    /// The columns that are known, in the signature's order.
+    pub(crate) columns: Vec<Column>,
+    /// The tensors that they fill, in the engine's order.
+    pub(crate) targets: Vec<Target>,
+    /// Where a column's name leads; empty when columns go by position.
+    pub(crate) names: HashMap<Box<str>, usize>,
+    /// Columns come by position: names in the payload do not matter.
+    pub(crate) positional: bool,
+    /// The payload's own columns decide: `columns` holds one that stands for all of them.
+    pub(crate) open: bool,
+    /// More columns than are known may come and are ignored; otherwise they are an error.
+    pub(crate) extra: bool,
+    /// The kinds of the values must be watched: nothing is declared, and numpy would infer a type.
+    pub(crate) observe: bool,
+    /// Every cell is a number for one float tensor, in the order of the columns.
+    pub(crate) plain: bool,
+    /// Why the model cannot take a frame, whatever it holds.
+    pub(crate) rejection: Option<String>,
+    /// The shape of the answer.
+    pub(crate) tensor_answer: bool,
+}
+
+/// A column of a frame.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    /// Its name, for messages; the position where it has none.
+    pub(crate) name: Box<str>,
+    /// Whether a frame must have it.
+    pub(crate) required: bool,
+    /// How its values are converted.
+    pub(crate) rule: Rule,
+    /// The tensor that it goes to.
+    pub(crate) tensor: usize,
+    /// Its place in a row of that tensor.
+    pub(crate) offset: usize,
+    /// Elements of one cell when cells are lists.
+    pub(crate) list: Option<usize>,
+}
+
+/// A tensor that a frame fills.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Its element type.
+    pub(crate) dtype: DType,
+    /// Elements in a row.
+    pub(crate) width: usize,
+    /// The dimensions behind the rows; their product is `width`.
+    pub(crate) tail: Vec<usize>,
+}
+
+/// The plan for payloads that are tensors.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TensorPlan {
+    /// One for each input of the engine, in its order.
+    pub(crate) targets: Vec<TensorTarget>,
+    /// Payloads name their tensors (several inputs, or a signature with names).
+    pub(crate) named: bool,
+    /// Names that are not known are ignored rather than refused.
+    pub(crate) extra: bool,
+    /// See [`FramePlan::observe`].
+    pub(crate) observe: bool,
+    /// Why the model cannot take tensors, whatever they hold.
+    pub(crate) rejection: Option<String>,
+}
+
+/// A tensor of a payload and the input that it goes to.
+#[derive(Clone, Debug)]
+pub(crate) struct TensorTarget {
+    /// Its name in a payload.
+    pub(crate) name: Box<str>,
+    /// The engine's element type.
+    pub(crate) dtype: DType,
+    /// How its values are converted.
+    pub(crate) rule: Rule,
+    /// The declared shape.
+    pub(crate) shape: Option<Vec<Option<usize>>>,
+}
+
+impl InputPlan {
+    /// Compiles the plan for a model with this signature and these inputs.
+    ///
+    /// Never fails: a signature that the engine's inputs cannot meet is kept as a warning, and as
+    /// an answer to each request, as MLflow does.
+    pub fn compile(signature: Option<&Signature>, inputs: &[TensorInfo], compat: Compat) -> Self {
+        let schema = signature.and_then(|signature| signature.inputs.as_ref());
+        let (frame_casts, array_casts) = match compat {
+            Compat::Strict => (Casts::Lossless, Casts::Lossless),
+            Compat::Mlflow => (Casts::NumpyFrame, Casts::NumpyArray),
+        };
+        let none = FramePlan::default();
+        let (columns, frame, columnar, tensors) = match schema {
+            Some(Schema::Columns(columns)) => {
+                let plan = |casts| frame::of_columns(columns, inputs, compat, casts);
+                (true, plan(frame_casts), plan(array_casts), TensorPlan::default())
+            }
+            Some(Schema::Tensors(tensors)) => {
+                let plan = tensor_plan(Some(tensors), inputs, compat, array_casts);
+                (false, frame::of_tensors(tensors, inputs, compat, frame_casts), none, plan)
+            }
+            None => {
+                let plan = tensor_plan(None, inputs, compat, array_casts);
+                (false, frame::of_inputs(inputs, compat, frame_casts), none, plan)
+            }
+        };
+        let mut warnings: Vec<String> = Vec::new();
+        for reason in [&frame.rejection, &tensors.rejection].into_iter().flatten() {
+            warnings.push(reason.clone());
+        }
+        let params = signature.and_then(|signature| signature.params.clone());
+        Self { compat, columns, frame, columnar, tensors, params, warnings }
+    }
+
+    /// The conversions of this plan.
+    pub const fn compat(&self) -> Compat {
+        self.compat
+    }
+
+    /// What to tell the operator when the model is loaded: a signature that the model's inputs
+    /// cannot meet, for instance. Each is a sentence.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Decodes a request body.
+    ///
+    /// # Errors
+    /// When the body is malformed, against the signature, or nothing that the model can take.
+    pub fn decode(&self, format: Format, body: &[u8]) -> Result<Decoded, DecodeError> {
+        match format {
+            Format::Json => body::decode(self, body),
+            Format::Csv => csv::decode(self, body),
+        }
+    }
+}
+
+/// Lays a tensor schema, or none, over the engine's inputs.
+fn tensor_plan(
+    schema: Option<&[TensorSpec]>,
+    inputs: &[TensorInfo],
+    compat: Compat,
+    casts: Casts,
+) -> TensorPlan {
+    let mut plan = TensorPlan {
+        named: inputs.len() > 1 || schema.is_some_and(|specs| specs.iter().any(|spec| spec.name.is_some())),
+        extra: schema.is_some(),
+        observe: schema.is_none() && compat == Compat::Mlflow,
+        ..TensorPlan::default()
+    };
+    for input in inputs {
+        let Some(specs) = schema else {
+            let rule = Rule::new(Declared::Nothing, casts, input.dtype);
+            plan.targets.push(target(&input.name, input, rule, None));
+            continue;
+        };
+        let Some(spec) = spec_for(specs, input, inputs.len(), compat) else {
+            plan.rejection = Some(format!("the model's input `{}` is not in its signature", input.name));
+            continue;
+        };
+        let Some(declared) = Declared::tensor(&spec.dtype) else {
+            plan.rejection = Some(format!("the signature declares a type for `{}` that the model cannot take", input.name));
+            continue;
+        };
+        if compat == Compat::Mlflow && !reaches(declared, input.dtype) {
+            plan.rejection = Some(mismatch(&input.name, declared, input.dtype));
+        }
+        let rule = Rule::new(declared, casts, input.dtype);
+        let name = spec.name.as_deref().unwrap_or(&input.name);
+        plan.targets.push(target(name, input, rule, Some(spec.shape.clone())));
+    }
+    plan
+}
+
+fn target(name: &str, input: &TensorInfo, rule: Rule, shape: Option<Vec<Option<usize>>>) -> TensorTarget {
+    TensorTarget { name: name.into(), dtype: input.dtype, rule, shape }
+}
+
+/// The tensor of the schema that an input takes. Where there is one of each, their names need not
+/// agree: only MLflow itself insists on it.
+fn spec_for<'s>(
+    specs: &'s [TensorSpec],
+    input: &TensorInfo,
+    inputs: usize,
+    compat: Compat,
+) -> Option<&'s TensorSpec> {
+    specs.iter().find(|spec| spec.name.as_deref() == Some(&input.name)).or_else(|| match specs {
+        [only] if inputs == 1 && (only.name.is_none() || compat == Compat::Strict) => Some(only),
+        _ => None,
+    })
+}
+
+/// Whether MLflow's wrapper gets a value of the declared type into the engine's input: the types
+/// are equal, or a double is narrowed.
+fn reaches(declared: Declared, input: DType) -> bool {
+    match declared {
+        Declared::Type(declared) => declared == input || (declared == DType::F64 && input == DType::F32),
+        Declared::Nothing => true,
+    }
+}
+
+fn mismatch(name: &str, declared: Declared, input: DType) -> String {
+    let declared = match declared {
+        Declared::Type(declared) => declared.numpy_name(),
+        Declared::Nothing => "object",
+    };
+    format!("the signature gives `{name}` as {declared}, and the model takes {input}")
+}
+
+mod frame {
+    //! Frames laid over the engine's inputs.
+
+    use super::{
+        Casts, Column, ColumnSpec, ColumnType, Compat, DType, Declared, Dim, FramePlan, Rule, Target,
+        TensorInfo, TensorSpec, mismatch, reaches, spec_for,
+    };
+
+    /// A signature of columns.
+    pub(super) fn of_columns(
+        columns: &[ColumnSpec],
+        inputs: &[TensorInfo],
+        compat: Compat,
+        casts: Casts,
+    ) -> FramePlan {
+        let mut plan = FramePlan { extra: true, ..FramePlan::default() };
+        let mut declared = Vec::with_capacity(columns.len());
+        for (position, column) in columns.iter().enumerate() {
+            let name: Box<str> = column.name.clone().unwrap_or_else(|| position.to_string()).into();
+            let kind = match &column.kind {
+                ColumnType::Scalar(scalar) => Declared::column(*scalar),
+                _ => None,
+            };
+            let (tensor, offset) = place(&name, position, inputs);
+            if kind.is_none() || tensor.is_none() {
+                let what = if kind.is_none() { "has a type that the model cannot take" } else { "is no input of the model" };
+                // A column that no input takes is dropped by name, as MLflow's wrapper does.
+                if kind.is_none() || inputs.len() == 1 {
+                    plan.rejection = Some(format!("the column `{name}` of the signature {what}"));
+                }
+            }
+            declared.push((name, column.required, kind, tensor, offset));
+        }
+        plan.positional = columns.iter().all(|column| column.name.is_none());
+        targets(&mut plan, inputs, columns.len(), compat);
+        let kinds: Vec<Option<Declared>> = declared.iter().map(|entry| entry.2).collect();
+        check_types(&mut plan, &kinds, inputs, compat, |index| declared[index].3);
+        for (name, required, kind, tensor, offset) in declared {
+            let Some(index) = tensor else {
+                continue_unused(&mut plan, name, required, casts);
+                continue;
+            };
+            let rule = Rule::new(kind.unwrap_or(Declared::Nothing), casts, inputs[index].dtype);
+            plan.columns.push(Column { name, required, rule, tensor: index, offset, list: None });
+        }
+        for input in inputs.iter().filter(|_| inputs.len() > 1) {
+            if !plan.columns.iter().any(|column| *column.name == *input.name) {
+                plan.rejection = Some(format!("the model's input `{}` is no column of the signature", input.name));
+            }
+        }
+        finish(plan)
+    }
+
+    /// A column that must be there, and goes nowhere.
+    fn continue_unused(plan: &mut FramePlan, name: Box<str>, required: bool, casts: Casts) {
+        let rule = Rule::new(Declared::Nothing, casts, DType::F64);
+        plan.columns.push(Column { name, required, rule, tensor: usize::MAX, offset: 0, list: None });
+    }
+
+    /// A signature of tensors, and a frame: columns by position for one unnamed tensor, else by name.
+    pub(super) fn of_tensors(
+        specs: &[TensorSpec],
+        inputs: &[TensorInfo],
+        compat: Compat,
+        casts: Casts,
+    ) -> FramePlan {
+        let mut plan = FramePlan { extra: true, tensor_answer: true, ..FramePlan::default() };
+        let unnamed = matches!(specs, [only] if only.name.is_none());
+        for (index, input) in inputs.iter().enumerate() {
+            let Some(spec) = spec_for(specs, input, inputs.len(), compat) else {
+                plan.rejection = Some(format!("the model's input `{}` is not in its signature", input.name));
+                continue;
+            };
+            let Some(declared) = Declared::tensor(&spec.dtype) else {
+                plan.rejection = Some(format!("the signature declares a type for `{}` that the model cannot take", input.name));
+                continue;
+            };
+            if compat == Compat::Mlflow && !reaches(declared, input.dtype) {
+                plan.rejection = Some(mismatch(&input.name, declared, input.dtype));
+            }
+            let rule = Rule::new(declared, casts, input.dtype);
+            add_tensor(&mut plan, index, spec, input, rule, unnamed);
+        }
+        finish(plan)
+    }
+
+    /// The columns that fill one tensor of a signature.
+    fn add_tensor(
+        plan: &mut FramePlan,
+        index: usize,
+        spec: &TensorSpec,
+        input: &TensorInfo,
+        rule: Rule,
+        unnamed: bool,
+    ) {
+        let tail: Option<Vec<usize>> = match spec.shape.split_first() {
+            Some((None, tail)) => tail.iter().copied().collect(),
+            _ => None,
+        };
+        let Some(tail) = tail else {
+            plan.rejection = Some(format!("a data frame needs a shape with a variable first dimension and fixed others for `{}`", input.name));
+            return;
+        };
+        let width: usize = tail.iter().product();
+        plan.targets.push(Target { dtype: input.dtype, width, tail: tail.clone() });
+        let name = spec.name.as_deref().unwrap_or(&input.name);
+        if unnamed && tail.len() == 1 && width > 1 {
+            plan.positional = true;
+            plan.extra = false;
+            for offset in 0..width {
+                let name = offset.to_string().into();
+                plan.columns.push(Column { name, required: true, rule, tensor: index, offset, list: None });
+            }
+            return;
+        }
+        plan.positional = unnamed;
+        plan.extra = !unnamed;
+        let list = (width != 1 || tail.len() > 1).then_some(width);
+        plan.columns.push(Column { name: name.into(), required: true, rule, tensor: index, offset: 0, list });
+    }
+
+    /// No signature: the payload's columns decide for one input, its names for several.
+    pub(super) fn of_inputs(inputs: &[TensorInfo], compat: Compat, casts: Casts) -> FramePlan {
+        let mut plan = FramePlan {
+            observe: compat == Compat::Mlflow,
+            open: inputs.len() == 1,
+            positional: inputs.len() == 1,
+            extra: inputs.len() > 1,
+            ..FramePlan::default()
+        };
+        targets(&mut plan, inputs, 1, compat);
+        for (index, input) in inputs.iter().enumerate() {
+            let rule = Rule::new(Declared::Nothing, casts, input.dtype);
+            let name = input.name.as_str().into();
+            plan.columns.push(Column { name, required: true, rule, tensor: index, offset: 0, list: None });
+        }
+        if plan.open {
+            // The width comes with the payload; what the engine says of it is the engine's to check.
+            plan.rejection = inputs.first().and_then(|input| rank_fault(input, None, compat));
+        }
+        finish(plan)
+    }
+
+    /// Where a column goes: its place in the one input, or the input of its name.
+    fn place(name: &str, position: usize, inputs: &[TensorInfo]) -> (Option<usize>, usize) {
+        match inputs {
+            [_] => (Some(0), position),
+            _ => (inputs.iter().position(|input| input.name == name), 0),
+        }
+    }
+
+    /// The tensors that `columns` columns fill.
+    fn targets(plan: &mut FramePlan, inputs: &[TensorInfo], columns: usize, compat: Compat) {
+        if let [input] = inputs {
+            if plan.rejection.is_none() {
+                plan.rejection = rank_fault(input, Some(columns), compat);
+            }
+            let flat = columns == 1 && rank(input) == Some(1) && compat == Compat::Strict;
+            let tail = if flat { Vec::new() } else { vec![columns] };
+            plan.targets.push(Target { dtype: input.dtype, width: columns, tail });
+            return;
+        }
+        for input in inputs {
+            let mut tail = Vec::new();
+            match rank(input) {
+                None | Some(1) => {}
+                // One column is a matrix of one column; MLflow passes a vector, and the engine refuses.
+                Some(2) if compat == Compat::Strict => tail.push(1),
+                Some(rank) => {
+                    plan.rejection = Some(format!("the model's input `{}` has {rank} dimensions, and a column has one", input.name));
+                }
+            }
+            plan.targets.push(Target { dtype: input.dtype, width: 1, tail });
+        }
+    }
+
+    fn rank(input: &TensorInfo) -> Option<usize> {
+        input.shape.as_ref().map(Vec::len)
+    }
+
+    /// Why a matrix of `columns` columns is no value for an input.
+    fn rank_fault(input: &TensorInfo, columns: Option<usize>, compat: Compat) -> Option<String> {
+        let shape = input.shape.as_ref()?;
+        match (shape.as_slice(), columns) {
+            ([_], Some(1)) if compat == Compat::Strict => None,
+            ([_, Dim::Fixed(width)], Some(columns)) if *width != columns => Some(format!(
+                "the signature has {columns} columns, and the model's input `{}` takes {width}",
+                input.name
+            )),
+            ([_, _], _) => None,
+            (other, _) => Some(format!(
+                "the model's input `{}` has {} dimensions, and a data frame has two",
+                input.name,
+                other.len()
+            )),
+        }
+    }
+
+    /// What numpy would make of the columns, against what the engine takes. Only where casts are
+    /// numpy's: otherwise each value is converted to the engine's type, or refused, on its own.
+    fn check_types(
+        plan: &mut FramePlan,
+        kinds: &[Option<Declared>],
+        inputs: &[TensorInfo],
+        compat: Compat,
+        tensor: impl Fn(usize) -> Option<usize>,
+    ) {
+        if compat == Compat::Strict || plan.rejection.is_some() {
+            return;
+        }
+        for (index, input) in inputs.iter().enumerate() {
+            let mut columns = kinds.iter().enumerate().filter(|(column, _)| tensor(*column) == Some(index)).map(|(_, kind)| *kind);
+            let Some(Some(Declared::Type(first))) = columns.next() else { continue };
+            let common = columns.try_fold(first, |common, kind| match kind {
+                Some(Declared::Type(kind)) => promote(common, kind),
+                _ => None,
+            });
+            let declared = common.map_or(Declared::Nothing, Declared::Type);
+            if common.is_none() || !reaches(declared, input.dtype) {
+                plan.rejection = Some(mismatch(&input.name, declared, input.dtype));
+            }
+        }
+    }
+
+    /// The type that pandas gives a matrix of columns of two types; `None` is numpy's `object`.
+    pub(crate) fn promote(left: DType, right: DType) -> Option<DType> {
+        match (left, right) {
+            (left, right) if left == right => Some(left),
+            (DType::I32, DType::I64) | (DType::I64, DType::I32) => Some(DType::I64),
+            (DType::Bool | DType::Str, _) | (_, DType::Bool | DType::Str) => None,
+            _ => Some(DType::F64),
+        }
+    }
+
+    fn finish(mut plan: FramePlan) -> FramePlan {
+        plan.plain = plan.targets.len() == 1
+            && !plan.observe
+            && !plan.open
+            && plan.columns.iter().enumerate().all(|(position, column)| {
+                column.rule.plain_float && column.offset == position && column.list.is_none() && column.tensor == 0
+            });
+        if !plan.positional {
+            plan.names = plan.columns.iter().enumerate().map(|(index, column)| (column.name.clone(), index)).collect();
+        }
+        plan
+    }
+}
+
+pub(crate) use frame::promote;
+
+#[cfg(test)]
+mod tests {
+    use super::{Compat, InputPlan};
+    use crate::tensor::{DType, Dim, TensorInfo};
+    use mlrs_mlmodel::signature::{ColumnSpec, ColumnType, DataType, Schema, Signature};
+
+    fn columns(kinds: &[DataType]) -> Signature {
+        let column = |(index, kind): (usize, &DataType)| ColumnSpec {
+            name: Some(format!("c{index}")),
+            kind: ColumnType::Scalar(*kind),
+            required: true,
+        };
+        let inputs = Schema::Columns(kinds.iter().enumerate().map(column).collect());
+        Signature { inputs: Some(inputs), ..Signature::default() }
+    }
+
+    fn matrix(dtype: DType, width: usize) -> TensorInfo {
+        TensorInfo { name: "x".into(), dtype, shape: Some(vec![Dim::Unknown, Dim::Fixed(width)]) }
+    }
+
+    #[test]
+    fn numpy_refuses_what_the_wrapper_does_not_cast() {
+        let long = columns(&[DataType::Long, DataType::Long]);
+        let mlflow = InputPlan::compile(Some(&long), &[matrix(DType::F32, 2)], Compat::Mlflow);
+        assert!(mlflow.warnings()[0].contains("int64"), "{:?}", mlflow.warnings());
+        let strict = InputPlan::compile(Some(&long), &[matrix(DType::F32, 2)], Compat::Strict);
+        assert!(strict.warnings().is_empty());
+        let mixed = columns(&[DataType::Long, DataType::Double]);
+        let mlflow = InputPlan::compile(Some(&mixed), &[matrix(DType::F32, 2)], Compat::Mlflow);
+        assert!(mlflow.warnings().is_empty());
+    }
+
+    #[test]
+    fn a_matrix_of_another_width_is_known_to_fail() {
+        let plan = InputPlan::compile(Some(&columns(&[DataType::Double])), &[matrix(DType::F32, 4)], Compat::Strict);
+        assert_eq!(plan.warnings(), ["the signature has 1 columns, and the model's input `x` takes 4"]);
+    }
+}
