@@ -1,0 +1,174 @@
+//! The suite that every backend of the `onnx` flavor is held to, for the tests of its crate.
+//!
+//! The cases lie in a folder of fixtures with the script that made them: the answers are those of
+//! ONNX Runtime in Python. [`check`] runs them all and returns what differs. A backend that cannot
+//! serve a case names it with its reason; a case that is named but served is a failure too, so the
+//! list of gaps stays true.
+
+mod case;
+mod compare;
+
+use std::path::Path;
+
+pub use case::ContractError;
+use case::{Case, Outcome};
+
+use crate::{Backend, Batch, LoadOptions, MissingProvider, Model, ModelSource, PredictError};
+
+/// A case that a backend refuses.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    /// The name of the case.
+    pub case: &'static str,
+    /// Text that the reason of the refusal contains.
+    pub reason: &'static str,
+}
+
+/// Runs all cases of the folder and returns a line for each difference; empty when there is none.
+///
+/// # Errors
+/// When the cases cannot be read.
+pub fn check(
+    backend: &dyn Backend,
+    fixtures: &Path,
+    gaps: &[Gap],
+) -> Result<Vec<String>, ContractError> {
+    let cases = case::read(fixtures)?;
+    let mut failures = Vec::new();
+    for gap in gaps {
+        if !cases.iter().any(|case| case.name == gap.case) {
+            failures.push(format!(
+                "{}: named as a gap, but there is no such case",
+                gap.case
+            ));
+        }
+    }
+    for case in &cases {
+        let gap = gaps
+            .iter()
+            .find(|gap| gap.case == case.name)
+            .map(|gap| gap.reason);
+        let found = check_case(backend, fixtures, case, gap);
+        failures.extend(
+            found
+                .into_iter()
+                .map(|text| format!("{}: {text}", case.name)),
+        );
+    }
+    Ok(failures)
+}
+
+/// Where a fixture lies, as a model directory.
+pub fn source(fixtures: &Path, data: &str) -> ModelSource {
+    let mut configuration = serde_json::Map::new();
+    configuration.insert("data".to_owned(), data.into());
+    ModelSource {
+        directory: fixtures.to_path_buf(),
+        flavor: "onnx".to_owned(),
+        configuration,
+    }
+}
+
+/// Options for tests: two sessions of one thread each.
+pub const fn options() -> LoadOptions {
+    LoadOptions {
+        sessions: 2,
+        threads_per_session: 1,
+        missing_provider: MissingProvider::UseCpu,
+    }
+}
+
+/// The inputs of a case's runs, for benchmarks.
+///
+/// # Errors
+/// When the cases cannot be read, or there is none of that name.
+pub fn inputs(fixtures: &Path, name: &str) -> Result<Vec<Batch>, ContractError> {
+    let cases = case::read(fixtures)?;
+    let case = cases.into_iter().find(|case| case.name == name);
+    let case = case.ok_or_else(|| ContractError::new(format!("there is no case `{name}`")))?;
+    Ok(case.runs.into_iter().map(|run| run.batch).collect())
+}
+
+fn check_case(
+    backend: &dyn Backend,
+    fixtures: &Path,
+    case: &Case,
+    gap: Option<&str>,
+) -> Vec<String> {
+    let refusal = gap.or(case.refusal.as_deref());
+    match (
+        backend.load(&source(fixtures, &case.data), &options()),
+        refusal,
+    ) {
+        (Err(refused), Some(text)) if refused.reason.contains(text) => Vec::new(),
+        (Err(refused), Some(text)) => vec![format!(
+            "refused with `{}`, not with `{text}`",
+            refused.reason
+        )],
+        (Err(refused), None) => vec![format!("refused: {}", refused.reason)],
+        (Ok(_), Some(text)) => vec![format!("loaded, but should be refused with `{text}`")],
+        (Ok(model), None) => check_model(&*model, case),
+    }
+}
+
+fn check_model(model: &dyn Model, case: &Case) -> Vec<String> {
+    let mut failures = Vec::new();
+    let mut same = |what: &str, found: String, wanted: String| {
+        if found != wanted {
+            failures.push(format!("{what} are {found}, not {wanted}"));
+        }
+    };
+    let inputs: Vec<&str> = model
+        .inputs()
+        .iter()
+        .map(|info| info.name.as_str())
+        .collect();
+    let outputs: Vec<&str> = model
+        .outputs()
+        .iter()
+        .map(|info| info.name.as_str())
+        .collect();
+    same(
+        "inputs",
+        format!("{inputs:?}"),
+        format!("{:?}", case.inputs),
+    );
+    same(
+        "outputs",
+        format!("{outputs:?}"),
+        format!("{:?}", case.outputs),
+    );
+    same(
+        "batchings",
+        format!("{:?}", model.batching()),
+        format!("{:?}", case.batching),
+    );
+    for session in 0..options().sessions {
+        failures.extend(
+            check_session(model, case)
+                .into_iter()
+                .map(|text| format!("session {session}: {text}")),
+        );
+    }
+    failures
+}
+
+fn check_session(model: &dyn Model, case: &Case) -> Vec<String> {
+    let mut session = match model.session() {
+        Ok(session) => session,
+        Err(refused) => return vec![refused.reason],
+    };
+    let mut failures = Vec::new();
+    for (index, run) in case.runs.iter().enumerate() {
+        let found = match (session.predict(run.batch.clone()), &run.outcome) {
+            (Ok(output), Outcome::Output(wanted)) => {
+                compare::outputs(&output, wanted, case.tolerance)
+            }
+            (Err(PredictError::Inputs(_)), Outcome::InputsRefused) => None,
+            (Err(error), _) => Some(error.to_string()),
+            (Ok(_), Outcome::InputsRefused) => Some("answered inputs that do not fit".to_owned()),
+        };
+        failures.extend(found.map(|text| format!("run {index}: {text}")));
+    }
+    failures
+}

@@ -1,0 +1,88 @@
+//! A loaded model on tract. The weights are shared by all of its sessions.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mlrs_backend::{Batching, Model, Refusal, Session, TensorInfo, ValueInfo};
+
+use crate::graph::Graph;
+use crate::plan::Plans;
+use crate::session::TractSession;
+use crate::values::Finish;
+use crate::{HINT, VERSION};
+
+/// What sessions share.
+pub(crate) struct Shared {
+    pub plans: Plans,
+    pub inputs: Vec<TensorInfo>,
+    pub outputs: Vec<ValueInfo>,
+    pub finishes: Vec<Finish>,
+}
+
+/// A model of the `onnx` flavor on tract.
+pub(crate) struct TractModel(Arc<Shared>);
+
+impl TractModel {
+    /// Loads the model at `path`, which lies inside the model directory.
+    pub fn load(path: &Path) -> Result<Self, Refusal> {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        // Hints about intermediate values are left aside: they use the names of dimensions that the
+        // inputs are renamed from.
+        let framework = tract_onnx::onnx()
+            .with_ignore_value_info(true)
+            .with_ignore_output_types(true);
+        let graph = Graph::read(&framework, path, &name)?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        let plans = Plans::new(&framework, &graph, directory).map_err(|error| {
+            let reason = format!("tract cannot run `{name}`: {}", error.root_cause());
+            Refusal::new(reason).with_hint(HINT).with_source(error)
+        })?;
+        let Graph {
+            inputs,
+            outputs,
+            finishes,
+            ..
+        } = graph;
+        Ok(Self(Arc::new(Shared {
+            plans,
+            inputs,
+            outputs,
+            finishes,
+        })))
+    }
+}
+
+impl Model for TractModel {
+    fn inputs(&self) -> &[TensorInfo] {
+        &self.0.inputs
+    }
+
+    fn outputs(&self) -> &[ValueInfo] {
+        &self.0.outputs
+    }
+
+    fn batching(&self) -> Batching {
+        Batching::of(&self.0.inputs, &self.0.outputs)
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let plan = if self.0.plans.is_symbolic() {
+            "one for all shapes"
+        } else {
+            "one for each shape"
+        };
+        vec![
+            ("engine", format!("tract {VERSION}")),
+            ("providers", "CPU".to_owned()),
+            ("threads_per_session", "1".to_owned()),
+            ("plan", plan.to_owned()),
+        ]
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>, Refusal> {
+        Ok(Box::new(TractSession::new(Arc::clone(&self.0))))
+    }
+}

@@ -1,0 +1,113 @@
+//! A running session: a state of tract for the shapes that came last.
+
+use std::sync::Arc;
+
+use mlrs_backend::{Batch, Output, PredictError, Session, check_inputs};
+use mlrs_payload::{Value, ValueKind};
+use tract_onnx::prelude::{TValue, TVec, TractError, TractResult};
+use tract_onnx::tract_core::prelude::TypedSimpleState;
+
+use crate::catch::caught;
+use crate::model::Shared;
+use crate::plan::Shapes;
+use crate::values::{self, Finish};
+
+/// A session of a model on tract.
+pub(crate) struct TractSession {
+    shared: Arc<Shared>,
+    /// With the shapes it is for; one plan for all shapes has none. Gone after an error, since tract
+    /// leaves a failed run half-way.
+    state: Option<(Shapes, TypedSimpleState)>,
+}
+
+impl TractSession {
+    pub const fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            state: None,
+        }
+    }
+
+    fn run(&mut self, batch: &Batch) -> TractResult<Output> {
+        let mut state = self.state_for(batch)?;
+        let shared = &self.shared;
+        let output = caught(|| {
+            let inputs: TVec<TValue> = batch
+                .inputs
+                .iter()
+                .map(values::engine_tensor)
+                .collect::<TractResult<_>>()?;
+            shared.output(&state.1.run(inputs)?)
+        });
+        if output.is_ok() {
+            self.state = Some(state);
+        }
+        output
+    }
+
+    fn state_for(&mut self, batch: &Batch) -> TractResult<(Shapes, TypedSimpleState)> {
+        let plans = &self.shared.plans;
+        let shapes: Shapes = if plans.is_symbolic() {
+            Shapes::new()
+        } else {
+            batch
+                .inputs
+                .iter()
+                .map(|tensor| tensor.shape.clone())
+                .collect()
+        };
+        match self.state.take() {
+            Some(state) if state.0 == shapes => Ok(state),
+            _ => {
+                let plan = plans.for_shapes(&shapes)?;
+                let state = caught(|| plan.spawn())?;
+                Ok((shapes, state))
+            }
+        }
+    }
+}
+
+impl Session for TractSession {
+    fn predict(&mut self, batch: Batch) -> Result<Output, PredictError> {
+        check_inputs(&self.shared.inputs, &batch)?;
+        self.shared.plans.check(&batch)?;
+        self.run(&batch)
+            .map_err(|error| PredictError::Engine(words(&error)))
+    }
+}
+
+/// The outermost words of an error. Those inside may show tensors, and so data of a request.
+fn words(error: &TractError) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(200)
+        .collect()
+}
+
+impl Shared {
+    fn output(&self, found: &[TValue]) -> TractResult<Output> {
+        if found.len() != self.outputs.len() {
+            return Err(TractError::msg(
+                "tract gave another number of outputs than the graph declares",
+            ));
+        }
+        let each = found.iter().zip(&self.outputs).zip(&self.finishes);
+        let values = each.map(|((found, info), finish)| match (finish, &info.kind) {
+            (Finish::Maps(labels), _) => values::maps(found, labels),
+            (Finish::Names(names), _) => values::names(found, names),
+            (Finish::Plain, ValueKind::Tensor { dtype, .. }) => {
+                values::tensor(found, *dtype).map(Value::Tensor)
+            }
+            (Finish::Plain, ValueKind::Maps | ValueKind::Sequence) => Err(TractError::msg(
+                "an output is not the tensor that tract gives",
+            )),
+        });
+        Ok(Output {
+            values: values.collect::<TractResult<_>>()?,
+        })
+    }
+}
