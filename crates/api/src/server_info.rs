@@ -1,0 +1,22 @@
+//! What a tracking server says about itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::number::nullable;
+
+/// Answer of `server-info`; older servers answer 404.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerInfo {
+    /// `SqlStore`, `FileStore` or unknown.
+    pub store_type: Option<String>,
+    /// Whether requests may carry a workspace header.
+    #[serde(deserialize_with = "nullable")]
+    pub workspaces_enabled: bool,
+    /// Whether uploads may go in parts to presigned addresses.
+    #[serde(deserialize_with = "nullable")]
+    pub multipart_uploads_enabled: bool,
+    /// Whether downloads may go in parts from presigned addresses.
+    #[serde(deserialize_with = "nullable")]
+    pub multipart_downloads_enabled: bool,
+}

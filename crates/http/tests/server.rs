@@ -1,0 +1,224 @@
+//! The accept loop on real sockets: time limits, connection limit, graceful and bounded shutdown.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::get;
+use mlrs_http::server::{ServeReport, ServerSettings, bind, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+struct Running {
+    port: u16,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<ServeReport>,
+}
+
+fn router() -> Router {
+    Router::new()
+        .route("/fast", get(|| async { "fast" }))
+        .route(
+            "/slow",
+            get(|| async {
+                sleep(Duration::from_millis(300)).await;
+                "slow"
+            }),
+        )
+}
+
+async fn start(settings: ServerSettings) -> Running {
+    let listener = bind("127.0.0.1", 0).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, router(), settings, stopped));
+    Running { port, stop, server }
+}
+
+impl Running {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
+    }
+
+    async fn stop(self) -> ServeReport {
+        self.stop.send(()).unwrap();
+        timeout(Duration::from_secs(5), self.server)
+            .await
+            .expect("the server ends")
+            .unwrap()
+    }
+}
+
+async fn send(stream: &mut TcpStream, text: &str) {
+    stream.write_all(text.as_bytes()).await.unwrap();
+}
+
+/// Everything that comes until the server closes; fails when it does not.
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let read = timeout(Duration::from_secs(5), stream.read_to_end(&mut text)).await;
+    read.expect("the server closes the connection").unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+async fn read_some(stream: &mut TcpStream) -> String {
+    let mut buffer = [0; 4096];
+    let count = timeout(Duration::from_secs(5), stream.read(&mut buffer))
+        .await
+        .unwrap()
+        .unwrap();
+    String::from_utf8(buffer[..count].to_vec()).unwrap()
+}
+
+fn quick() -> ServerSettings {
+    ServerSettings {
+        first_byte_timeout: Duration::from_millis(100),
+        header_read_timeout: Duration::from_millis(200),
+        drain: Duration::from_secs(2),
+        ..ServerSettings::default()
+    }
+}
+
+#[tokio::test]
+async fn requests_in_flight_finish_and_idle_connections_close() {
+    let running = start(ServerSettings::default()).await;
+    let mut idle = running.connect().await;
+    send(&mut idle, "GET /fast HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(read_some(&mut idle).await.ends_with("fast"));
+    let mut silent = running.connect().await;
+    let mut busy = running.connect().await;
+    send(&mut busy, "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    sleep(Duration::from_millis(50)).await;
+
+    let port = running.port;
+    let stopping = tokio::spawn(running.stop());
+    assert_eq!(read_to_end(&mut idle).await, "");
+    assert_eq!(read_to_end(&mut silent).await, "");
+    TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect_err("the listener is closed");
+    let answer = read_to_end(&mut busy).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(answer.ends_with("slow"), "{answer}");
+    assert_eq!(
+        stopping.await.unwrap(),
+        ServeReport {
+            accepted: 3,
+            cut_off: 0
+        }
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_finish_in_time_is_cut_off() {
+    let settings = ServerSettings {
+        drain: Duration::from_millis(50),
+        ..quick()
+    };
+    let running = start(settings).await;
+    let mut busy = running.connect().await;
+    send(&mut busy, "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    sleep(Duration::from_millis(50)).await;
+    let begin = Instant::now();
+    assert_eq!(
+        running.stop().await,
+        ServeReport {
+            accepted: 1,
+            cut_off: 1
+        }
+    );
+    assert!(begin.elapsed() < Duration::from_millis(250));
+    assert_eq!(read_to_end(&mut busy).await, "");
+}
+
+#[tokio::test]
+async fn silent_and_slow_clients_are_closed_and_hold_nobody_up() {
+    let running = start(quick()).await;
+    let mut silent = running.connect().await;
+    let mut slow = running.connect().await;
+    send(&mut slow, "GET /fast HT").await;
+    let mut other = running.connect().await;
+    send(
+        &mut other,
+        "GET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    assert!(read_to_end(&mut other).await.ends_with("fast"));
+    assert_eq!(read_to_end(&mut silent).await, "");
+    let answer = read_to_end(&mut slow).await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
+        "{answer}"
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_a_place() {
+    let running = start(ServerSettings {
+        connections: 1,
+        ..ServerSettings::default()
+    })
+    .await;
+    let mut first = running.connect().await;
+    send(&mut first, "GET /fast HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(read_some(&mut first).await.ends_with("fast"));
+    let mut second = running.connect().await;
+    send(
+        &mut second,
+        "GET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    let waiting = timeout(Duration::from_millis(100), second.readable()).await;
+    assert!(waiting.is_err(), "the second connection is not served yet");
+    drop(first);
+    assert!(read_to_end(&mut second).await.ends_with("fast"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn heads_beyond_the_limit_are_refused() {
+    let running = start(ServerSettings {
+        header_bytes: 1024,
+        ..quick()
+    })
+    .await;
+    let mut client = running.connect().await;
+    let head = format!(
+        "GET /fast HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n",
+        "x".repeat(2000)
+    );
+    send(&mut client, &head).await;
+    let answer = read_to_end(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_in_use_comes_with_a_hint() {
+    let listener = bind("127.0.0.1", 0).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let error = bind("127.0.0.1", port).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("cannot listen on `127.0.0.1` port {port}")
+    );
+    assert!(
+        error.hint().unwrap().contains("another process"),
+        "{error:?}"
+    );
+    let error = bind("203.0.113.1", 0).await.unwrap_err();
+    assert!(
+        error.hint().unwrap().contains("not one of this machine"),
+        "{error:?}"
+    );
+}

@@ -1,0 +1,127 @@
+//! Which format a request body has, by its `Content-Type`.
+//!
+//! As `mlflow/pyfunc/scoring_server` decides (charset first, then other parameters, then the
+//! type), with three corrections: an absent header is 415 instead of a crash, names are compared
+//! without case as RFC 9110 asks, and a charset may be quoted.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use mlrs_http::{ApiError, ErrorCode};
+use mlrs_payload::Format;
+
+/// The format of the body.
+///
+/// # Errors
+/// 415 for any type or parameter that is not served.
+pub fn format_of(headers: &HeaderMap) -> Result<Format, ApiError> {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Err(unsupported("the request has no Content-Type".to_owned()));
+    };
+    // What nearly every client sends.
+    if value == "application/json" {
+        return Ok(Format::Json);
+    }
+    let text = value
+        .to_str()
+        .map_err(|_| unsupported("the Content-Type is not ASCII".into()))?;
+    parse(text)
+}
+
+fn parse(text: &str) -> Result<Format, ApiError> {
+    let mut parts = text.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    let mut charset = "utf-8";
+    let mut unknown = Vec::new();
+    for part in parts.filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        if name.trim().eq_ignore_ascii_case("charset") {
+            charset = value.trim().trim_matches('"');
+        } else {
+            unknown.push(name.trim());
+        }
+    }
+    if !charset.eq_ignore_ascii_case("utf-8") {
+        return Err(unsupported(
+            "The scoring server only supports UTF-8".to_owned(),
+        ));
+    }
+    if !unknown.is_empty() {
+        let names = unknown.join(", ");
+        return Err(unsupported(format!(
+            "Unrecognized content type parameters: {names}."
+        )));
+    }
+    if media_type.eq_ignore_ascii_case("application/json") {
+        Ok(Format::Json)
+    } else if media_type.eq_ignore_ascii_case("text/csv") {
+        Ok(Format::Csv)
+    } else {
+        Err(unsupported(format!(
+            "This predictor only supports the following content types: Types: \
+             ['text/csv', 'application/json']. Got '{text}'."
+        )))
+    }
+}
+
+fn unsupported(message: String) -> ApiError {
+    ApiError::new(ErrorCode::BadRequest, message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn of(value: &str) -> Result<Format, ApiError> {
+        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        format_of(&HeaderMap::from_iter([(CONTENT_TYPE, value)]))
+    }
+
+    #[test]
+    fn json_and_csv_with_or_without_utf_8() {
+        for json in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=UTF-8",
+            "application/json; Charset=\"utf-8\"",
+            "application/json;",
+        ] {
+            assert_eq!(of(json).unwrap(), Format::Json, "{json}");
+        }
+        for csv in ["text/csv", "TEXT/csv; charset=utf-8"] {
+            assert_eq!(of(csv).unwrap(), Format::Csv, "{csv}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_415() {
+        for other in [
+            "",
+            "application/xml",
+            "application/jsonl",
+            "application/vnd.apache.parquet",
+            "application/json; charset=latin-1",
+            "text/csv; format=pandas-split",
+            "application/json; caf\u{e9}=1",
+        ] {
+            assert_eq!(of(other).unwrap_err().status(), 415, "{other}");
+        }
+        assert_eq!(format_of(&HeaderMap::new()).unwrap_err().status(), 415);
+    }
+
+    #[test]
+    fn messages_begin_as_those_of_mlflow() {
+        let message = |value: &str| of(value).unwrap_err().message().to_owned();
+        assert_eq!(
+            message("text/csv; charset=x; a=b"),
+            "The scoring server only supports UTF-8"
+        );
+        assert_eq!(
+            message("text/csv; a=b; c"),
+            "Unrecognized content type parameters: a, c."
+        );
+        assert!(message("text/html").starts_with("This predictor only supports the following"));
+    }
+}

@@ -1,0 +1,127 @@
+
+"use strict";
+const $ = (id) => document.getElementById(id);
+const body = $("body");
+const target = new URL("invocations", location.href).href;
+const drafts = { "application/json": body.value, "text/csv": toCsv(body.value) };
+const first = { ...drafts };
+let type = "application/json";
+
+function cell(value) {
+  if (value === null || value === undefined) return "";
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  return /[",\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+}
+
+function lines(columns, rows) {
+  return [columns, ...rows].map((row) => row.map(cell).join(",")).join("\n") + "\n";
+}
+
+function toCsv(text) {
+  let example;
+  try { example = JSON.parse(text); } catch { return ""; }
+  const split = example.dataframe_split;
+  if (split && split.columns && split.data) return lines(split.columns, split.data);
+  const data = example.dataframe_records || example.instances || example.inputs;
+  if (Array.isArray(data) && data.length && data.every((row) => row && typeof row === "object" && !Array.isArray(row))) {
+    const columns = Object.keys(data[0]);
+    return lines(columns, data.map((row) => columns.map((name) => row[name])));
+  }
+  if (data && typeof data === "object" && !Array.isArray(data)) {
+    const columns = Object.keys(data);
+    const lists = columns.map((name) => (Array.isArray(data[name]) ? data[name] : [data[name]]));
+    const rows = Math.max(0, ...lists.map((list) => list.length));
+    return lines(columns, Array.from({ length: rows }, (_, row) => lists.map((list) => list[row])));
+  }
+  return "";
+}
+
+function showCurl() {
+  const quoted = "'" + body.value.trimEnd().replaceAll("'", "'\\''") + "'";
+  const header = "'content-type: " + type + "'";
+  $("curl").textContent = "curl " + target + " \\\n  -H " + header + " \\\n  --data-binary " + quoted;
+}
+
+function size(bytes) {
+  return bytes < 1024 ? bytes + " B" : (bytes / 1024).toFixed(1) + " KiB";
+}
+
+function pretty(value, indent) {
+  const inner = indent + "  ";
+  if (Array.isArray(value)) {
+    if (!value.some((item) => item && typeof item === "object")) return "[" + value.map((item) => JSON.stringify(item)).join(", ") + "]";
+    return "[\n" + value.map((item) => inner + pretty(item, inner)).join(",\n") + "\n" + indent + "]";
+  }
+  if (value && typeof value === "object" && Object.keys(value).length) {
+    const fields = Object.entries(value).map(([name, field]) => inner + JSON.stringify(name) + ": " + pretty(field, inner));
+    return "{\n" + fields.join(",\n") + "\n" + indent + "}";
+  }
+  return JSON.stringify(value);
+}
+
+/* Numbers beyond 2^53 would change if they were parsed and written again. */
+function readable(text) {
+  if (/\d{16}/.test(text) || text.length > 200000) return text;
+  try { return pretty(JSON.parse(text), ""); } catch { return text; }
+}
+
+function badge(element, text, good) {
+  element.textContent = text;
+  element.className = "badge " + (good ? "good" : "bad");
+}
+
+async function send() {
+  $("send").disabled = true;
+  const begin = performance.now();
+  try {
+    const response = await fetch(target, { method: "POST", headers: { "content-type": type }, body: body.value });
+    const text = await response.text();
+    const took = performance.now() - begin;
+    badge($("status"), response.status + (response.statusText ? " " + response.statusText : ""), response.ok);
+    $("took").textContent = took < 10 ? took.toFixed(1) + " ms" : Math.round(took) + " ms";
+    $("size").textContent = size(new Blob([text]).size);
+    $("text").textContent = readable(text);
+    const id = response.headers.get("x-request-id");
+    $("request-id").textContent = id ? "request " + id : "";
+  } catch (error) {
+    badge($("status"), "no answer", false);
+    $("took").textContent = $("size").textContent = $("request-id").textContent = "";
+    $("text").textContent = String(error.message || error);
+  }
+  $("answer").hidden = false;
+  $("send").disabled = false;
+}
+
+async function showState() {
+  try {
+    const response = await fetch(new URL("ready", location.href));
+    badge($("state"), response.ok ? "ready" : "not ready", response.ok);
+  } catch { badge($("state"), "no answer", false); }
+}
+
+for (const choice of document.querySelectorAll("input[name=type]")) {
+  choice.addEventListener("change", () => {
+    drafts[type] = body.value;
+    type = choice.value;
+    body.value = drafts[type];
+    showCurl();
+  });
+}
+body.addEventListener("input", showCurl);
+body.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); send(); }
+});
+$("send").addEventListener("click", send);
+$("reset").addEventListener("click", () => { body.value = drafts[type] = first[type]; showCurl(); });
+$("copy").addEventListener("click", async () => {
+  try {
+    await navigator.clipboard.writeText($("curl").textContent);
+    $("copy").textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren($("curl"));
+    $("copy").textContent = "Selected";
+  }
+  setTimeout(() => { $("copy").textContent = "Copy"; }, 1500);
+});
+showCurl();
+showState();

@@ -1,0 +1,114 @@
+//! The routes of a scoring server.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use http::{HeaderMap, HeaderValue};
+use mlrs_http::{ApiError, ErrorCode, RequestId, answer, metrics};
+
+use crate::invocations::invoke;
+use crate::state::{Phase, ScoringState};
+
+/// The MLflow version whose scoring protocol is spoken; `/version` answers it.
+pub const MLFLOW_VERSION: &str = "3.17.2";
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// The routes of a scoring server.
+///
+/// `POST /invocations`; `GET /ping`, `/health`, `/version` as MLflow has them; `GET /ready`,
+/// `/metrics`, `/openapi.json`, `/docs` of mlrs. Errors are JSON on every route.
+pub fn router(state: ScoringState) -> Router {
+    Router::new()
+        .route("/invocations", post(invoke).fallback(not_post))
+        .route("/ping", reading(get(alive)))
+        .route("/health", reading(get(alive)))
+        .route("/version", reading(get(version)))
+        .route("/ready", reading(get(ready)))
+        .route("/metrics", reading(get(scrape)))
+        .route("/openapi.json", reading(get(openapi)))
+        .route("/docs", reading(get(docs)))
+        .fallback(unknown)
+        .with_state(state)
+}
+
+fn reading(route: MethodRouter<ScoringState>) -> MethodRouter<ScoringState> {
+    route.fallback(not_get)
+}
+
+async fn alive(id: RequestId) -> Response {
+    answer::plain(&id, answer::JSON, Bytes::from_static(b"\n"))
+}
+
+/// Bare text under a JSON content type: that is how MLflow answers.
+async fn version(id: RequestId) -> Response {
+    answer::plain(
+        &id,
+        answer::JSON,
+        Bytes::from_static(MLFLOW_VERSION.as_bytes()),
+    )
+}
+
+async fn ready(State(state): State<ScoringState>, id: RequestId) -> Response {
+    let refuse = |message: &'static str| {
+        let error = ApiError::new(ErrorCode::TemporarilyUnavailable, message);
+        error
+            .with_retry_after(1)
+            .with_request_id(id.clone())
+            .into_response()
+    };
+    match state.phase() {
+        Phase::Starting => refuse("the model is loading"),
+        Phase::Ready => answer::plain(
+            &id,
+            answer::JSON,
+            Bytes::from_static(b"{\"ready\": true}\n"),
+        ),
+        Phase::Draining => refuse("the server is stopping"),
+    }
+}
+
+async fn scrape(State(state): State<ScoringState>, headers: HeaderMap, id: RequestId) -> Response {
+    match state.scrape() {
+        Ok(text) => answer::ok(&headers, &id, metrics::TEXT, text).await,
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be written");
+            ApiError::new(ErrorCode::InternalError, "the metrics cannot be written")
+                .with_request_id(id)
+                .into_response()
+        }
+    }
+}
+
+async fn openapi(State(state): State<ScoringState>, headers: HeaderMap, id: RequestId) -> Response {
+    answer::ok(&headers, &id, answer::JSON, state.openapi()).await
+}
+
+async fn docs(State(state): State<ScoringState>, headers: HeaderMap, id: RequestId) -> Response {
+    let page = state.docs();
+    let mut response = answer::ok(&headers, &id, HTML, page.html.clone()).await;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, page.policy.clone());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+async fn unknown(State(state): State<ScoringState>, id: RequestId) -> Response {
+    refuse(&state, ApiError::not_found(), id)
+}
+
+async fn not_post(State(state): State<ScoringState>, id: RequestId) -> Response {
+    refuse(&state, ApiError::method_not_allowed("POST"), id)
+}
+
+async fn not_get(State(state): State<ScoringState>, id: RequestId) -> Response {
+    refuse(&state, ApiError::method_not_allowed("GET, HEAD"), id)
+}
+
+fn refuse(state: &ScoringState, error: ApiError, id: RequestId) -> Response {
+    state.metrics().count(error.status());
+    error.with_request_id(id).into_response()
+}
