@@ -1,0 +1,159 @@
+//! The contract of an artifact store: list one folder, open one file.
+//!
+//! [`ArtifactStore`] is small on purpose; caching, parallel downloads and resuming are built above
+//! it. Writing is not part of it yet, because nothing here writes.
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+
+use crate::path::{ArtifactPath, PathError};
+use crate::transport_error::TransportError;
+
+/// The content of a file, piece by piece.
+pub type ByteStream = BoxStream<'static, Result<Bytes, StoreError>>;
+
+/// A file or a folder below the root of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Path from the root of the store.
+    pub path: ArtifactPath,
+    /// Whether it is a folder.
+    pub is_directory: bool,
+    /// Size in bytes, where the store says it.
+    pub size: Option<u64>,
+}
+
+/// A file that is being read.
+pub struct Opened {
+    /// Where the stream starts: the offset asked for, or 0 when the store cannot start later.
+    pub offset: u64,
+    /// Size of the whole file in bytes, where the store says it.
+    pub length: Option<u64>,
+    /// A mark that changes with the content, where the store has one.
+    pub entity_tag: Option<String>,
+    /// The content from `offset` on.
+    pub stream: ByteStream,
+}
+
+/// A place where artifacts are kept, with one root.
+pub trait ArtifactStore: Debug + Send + Sync {
+    /// The root, for messages: a URI without user name, password or query.
+    fn location(&self) -> &str;
+
+    /// One level of files and folders below `path`; empty when `path` is a file or does not exist.
+    fn list<'a>(&'a self, path: &'a ArtifactPath) -> BoxFuture<'a, Result<Vec<Entry>, StoreError>>;
+
+    /// Opens the file at `path`, from byte `offset` on where the store can.
+    fn open<'a>(
+        &'a self,
+        path: &'a ArtifactPath,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<Opened, StoreError>>;
+
+    /// The folder that can be used in place, for a store on this machine.
+    fn local_folder(&self) -> Option<&Path> {
+        None
+    }
+}
+
+/// Why a store could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such file.
+    #[error("no artifact `{path}` in `{store}`")]
+    NotFound {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// The root.
+        store: String,
+    },
+    /// The store wants other credentials or refuses these.
+    #[error("`{store}` refuses access to `{path}`")]
+    Denied {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// The root.
+        store: String,
+        /// What the store said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store named a path that is not safe to use.
+    #[error("`{store}` lists a file that is not safe to write")]
+    HostilePath {
+        /// The root.
+        store: String,
+        /// The path and the rule it breaks.
+        #[source]
+        source: PathError,
+    },
+    /// The tracking server could not be asked, or refused.
+    #[error("cannot read `{path}` from the artifacts of the tracking server")]
+    Server {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// What went wrong.
+        #[source]
+        source: TransportError,
+    },
+    /// The object store could not be asked, or refused.
+    #[error("cannot read `{path}` from `{store}`")]
+    ObjectStore {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// The root.
+        store: String,
+        /// What went wrong.
+        #[source]
+        source: object_store::Error,
+    },
+    /// A local file or folder cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Local {
+        /// The file or folder.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// Whether asking again may help: a broken connection, an overloaded server.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Server { source, .. } => source.is_transient(),
+            Self::ObjectStore { source, .. } => {
+                matches!(source, object_store::Error::Generic { .. })
+            }
+            _ => false,
+        }
+    }
+
+    /// What to check, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Server { source, .. } => source.hint(),
+            Self::Denied { store, .. } => {
+                let scheme = store.split(':').next().unwrap_or_default();
+                Some(match scheme {
+                    "s3" => "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION \
+                             and, for a store other than AWS, MLFLOW_S3_ENDPOINT_URL",
+                    "gs" => "check GOOGLE_APPLICATION_CREDENTIALS",
+                    "abfss" | "abfs" | "wasbs" => {
+                        "check AZURE_STORAGE_ACCESS_KEY, AZURE_STORAGE_SAS_TOKEN or the AZURE_* \
+                         variables of a service principal"
+                    }
+                    _ => "check the permissions of the files",
+                }
+                .to_owned())
+            }
+            Self::NotFound { .. } => Some("check the path; names are case-sensitive".to_owned()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! From whatever names a model to a folder on this machine: [`Resolver`].
+//!
+//! Local paths, and stores that are folders of this machine, are used in place. Everything else is
+//! downloaded into the content cache; what cannot change is downloaded once.
+
+use std::path::{Path, PathBuf};
+
+use mlrs_artifacts::{OpenStoreError, Server, StoreSettings, Transport, TransportError, local_path_of_file_uri};
+
+use crate::cache::CacheEntry;
+use crate::connection::ConnectionSettings;
+use crate::download::{DownloadError, DownloadSettings, ProgressCallback, fetch};
+use crate::files::{FileError, create_folder, failed, remove_folder, rename, write_durably};
+use crate::locate::{Identity, Located, locate};
+use crate::meta;
+use crate::plan::{Origin, Plan, PlanError};
+use crate::registry::{Registry, RegistryError};
+use crate::uri::{ModelUri, UriError};
+
+/// Why a model is not on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The text names no model.
+    #[error(transparent)]
+    Uri(#[from] UriError),
+    /// A server did not say where it is.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The store of its files cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenStoreError),
+    /// The client of the servers cannot be set up.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The files cannot be listed.
+    #[error("cannot list the files of `{uri}`")]
+    Plan {
+        /// The model.
+        uri: String,
+        /// Why.
+        #[source]
+        source: PlanError,
+    },
+    /// The files cannot be downloaded.
+    #[error("cannot download `{uri}`")]
+    Download {
+        /// The model.
+        uri: String,
+        /// Why.
+        #[source]
+        source: DownloadError,
+    },
+    /// The files cannot be written here.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// There is something at the destination already.
+    #[error("`{}` is there already", .0.display())]
+    Exists(PathBuf),
+}
+
+impl ResolveError {
+    /// What to check, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Uri(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Transport(error) => error.hint(),
+            Self::Plan { source: PlanError::Store(error), .. } => error.hint(),
+            Self::Plan { .. } => Some("check that the model was logged whole, and that you may read its artifacts".to_owned()),
+            Self::Download { source, .. } => source.hint(),
+            Self::File(error) => error.hint(),
+            Self::Exists(_) => Some("name a folder that does not exist yet".to_owned()),
+        }
+    }
+}
+
+/// A model on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Its folder, or the single file that was asked for.
+    pub path: PathBuf,
+    /// The URI that was resolved.
+    pub uri: String,
+    /// What servers said of it; none for local paths.
+    pub identity: Option<Identity>,
+    /// Whether it was in the cache already.
+    pub from_cache: bool,
+}
+
+/// Finds and fetches models.
+#[derive(Debug)]
+pub struct Resolver {
+    registry: Registry,
+    stores: StoreSettings,
+    cache: PathBuf,
+    download: DownloadSettings,
+}
+
+impl Resolver {
+    /// A resolver that keeps downloads below `cache`.
+    ///
+    /// # Errors
+    /// When a certificate that the settings name cannot be read.
+    pub fn new(settings: ConnectionSettings, cache: impl Into<PathBuf>) -> Result<Self, ResolveError> {
+        let transport = Transport::new(settings.transport)?;
+        let server = Server { transport: transport.clone(), address: settings.tracking.address().cloned() };
+        Ok(Self {
+            registry: Registry::new(transport, settings.tracking, settings.registry),
+            stores: StoreSettings { server, cloud: settings.cloud },
+            cache: cache.into().join("models"),
+            download: DownloadSettings::default(),
+        })
+    }
+
+    /// The model as a folder of this machine.
+    ///
+    /// # Errors
+    /// When it cannot be found or fetched; nothing half-done is left in the cache.
+    pub async fn resolve(&self, uri: &str, progress: &ProgressCallback) -> Result<Resolved, ResolveError> {
+        let parsed = ModelUri::parse(uri)?;
+        let resolved = |path, identity, from_cache| Resolved { path, uri: uri.to_owned(), identity, from_cache };
+        let located = match (&parsed, locate(&self.registry, &parsed).await?) {
+            (ModelUri::Local(path), _) => return Ok(resolved(path.clone(), None, false)),
+            (_, Some(located)) => located,
+            (_, None) => return Ok(resolved(PathBuf::from(uri), None, false)),
+        };
+        if let Some(path) = in_place(&located) {
+            return Ok(resolved(path, Some(located.identity), false));
+        }
+        let (path, from_cache) = self.cached(uri, &located, progress).await?;
+        Ok(resolved(path, Some(located.identity), from_cache))
+    }
+
+    /// A copy of the model at `destination`, which must not exist or be an empty folder.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`], and when something is at the destination.
+    pub async fn pull(&self, uri: &str, destination: &Path, progress: &ProgressCallback) -> Result<Resolved, ResolveError> {
+        let taken = std::fs::read_dir(destination).map_or_else(|_| destination.exists(), |mut entries| entries.next().is_some());
+        if taken {
+            return Err(ResolveError::Exists(destination.to_owned()));
+        }
+        let mut resolved = self.resolve(uri, progress).await?;
+        let name = destination.file_name().unwrap_or_default().to_string_lossy();
+        let staging = destination.with_file_name(format!(".{name}.{}", std::process::id()));
+        if let Err(error) = copy(&resolved.path, &staging) {
+            // The first error counts; what is left behind is temporary by its name.
+            drop(remove_folder(&staging));
+            return Err(error.into());
+        }
+        if destination.is_dir() {
+            remove_folder(destination)?;
+        }
+        rename(&staging, destination)?;
+        resolved.path = destination.to_owned();
+        Ok(resolved)
+    }
+
+    /// The path in the cache, and whether it was there already.
+    async fn cached(&self, uri: &str, located: &Located, progress: &ProgressCallback) -> Result<(PathBuf, bool), ResolveError> {
+        let source = located.places.iter().map(|(uri, path)| format!("{uri} {}", path.as_str())).collect::<Vec<_>>().join("\n");
+        let key = located.key.clone().unwrap_or_else(|| source.clone());
+        let label = located.identity.name.as_deref().or(located.identity.model_id.as_deref()).unwrap_or("model");
+        let entry = CacheEntry::new(&self.cache, label, &key);
+        let lasting = located.key.is_some();
+        let found = || if lasting { entry.find(Some(&source)) } else { None };
+        if let Some(path) = found() {
+            return Ok((path, true));
+        }
+        create_folder(&self.cache)?;
+        let _lock = entry.lock().await?;
+        // Another process may have fetched it while this one waited.
+        if let Some(path) = found() {
+            return Ok((path, true));
+        }
+        if !lasting {
+            // Pieces of something that may have changed since are of no use.
+            remove_folder(entry.staging())?;
+        }
+        let mut origins = Vec::with_capacity(located.places.len());
+        for (place, path) in &located.places {
+            origins.push(Origin { store: self.stores.open(place)?, path: path.clone() });
+        }
+        let plan = Plan::make(&origins).await.map_err(|source| ResolveError::Plan { uri: uri.to_owned(), source })?;
+        let files = fetch(&plan, entry.staging(), &self.download, progress).await;
+        let files = files.map_err(|source| ResolveError::Download { uri: uri.to_owned(), source })?;
+        if uri.starts_with("models:") && plan.single_file.is_none() {
+            let file = entry.staging().join(crate::download::COMPLETE).join(meta::FILE_NAME);
+            write_durably(&file, meta::content(&located.identity).as_bytes())?;
+        }
+        Ok((entry.commit(&source, plan.single_file, files)?, false))
+    }
+}
+
+/// The folder of this machine where the model already is. A run's path may mean two places: then the
+/// one that exists.
+fn in_place(located: &Located) -> Option<PathBuf> {
+    let mut found = None;
+    for (uri, path) in &located.places {
+        let root = match uri.split_once(':') {
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("file") => local_path_of_file_uri(uri).ok()?,
+            None => PathBuf::from(uri),
+            Some(_) => return None,
+        };
+        let place = path.below(&root);
+        if place.exists() {
+            found = Some(place);
+        }
+    }
+    found
+}
+
+/// Copies a file or a folder; symbolic links are left out.
+fn copy(from: &Path, to: &Path) -> Result<(), FileError> {
+    if from.is_file() {
+        std::fs::copy(from, to).map_err(failed("copy", from))?;
+        return Ok(());
+    }
+    create_folder(to)?;
+    for entry in std::fs::read_dir(from).map_err(failed("list", from))? {
+        let entry = entry.map_err(failed("list", from))?;
+        let kind = entry.file_type().map_err(failed("look at", from))?;
+        if kind.is_dir() || kind.is_file() {
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
