@@ -1,0 +1,35 @@
+//! The command line: what can be said, and what `--help` says of it.
+
+use clap::{Parser, Subcommand};
+
+use crate::{inspect, models, onnxruntime, pack, predict, serve, source};
+
+/// MLflow's models, served from one binary.
+#[derive(Debug, Parser)]
+#[command(name = "mlrs", version, about, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a model over HTTP
+    Serve(serve::Arguments),
+    /// Predict from a file, without a server
+    Predict(predict::Arguments),
+    /// Show what a model is, and which backend would serve it
+    Inspect(inspect::Arguments),
+    /// Download a model from a registry, a run or an object store
+    Pull(source::PullArguments),
+    /// Make a `.zip` of a model directory
+    Pack(pack::PackArguments),
+    /// Make a model directory of a `.zip`
+    Unpack(pack::UnpackArguments),
+    /// Manage the ONNX Runtime library
+    Onnxruntime(onnxruntime::Arguments),
+    /// The commands of `mlflow models`, with its options
+    Models(models::Arguments),
+}

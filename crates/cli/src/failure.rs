@@ -1,0 +1,63 @@
+//! The one place that prints an error: what failed, why, and what to do.
+//!
+//! Exit codes: 1 for an error, 2 for unusable arguments (by clap).
+
+use std::process::ExitCode;
+
+use mlrs_backend::Refusal;
+use mlrs_client::{ResolveError, SettingsError, UriError};
+use mlrs_mlmodel::directory::OpenError;
+
+/// A message with a remedy, for errors that arise in this crate.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Hinted {
+    message: String,
+    hint: String,
+}
+
+/// An error with a remedy.
+pub(crate) fn hinted(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+    Hinted { message: message.into(), hint: hint.into() }.into()
+}
+
+/// Prints the chain of causes, each once, and the first remedy in it.
+#[allow(clippy::print_stderr, reason = "this is where errors are printed")]
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    let mut last = error.to_string();
+    for cause in error.chain().skip(1) {
+        let text = cause.to_string();
+        if !last.contains(&text) {
+            eprintln!("  because: {text}");
+        }
+        last = text;
+    }
+    if let Some(hint) = error.chain().find_map(hint_of) {
+        eprintln!("  hint: {hint}");
+    }
+    ExitCode::FAILURE
+}
+
+/// The remedy of an error, if it is of a kind that has one.
+fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<Hinted>() {
+        return Some(error.hint.clone());
+    }
+    if let Some(error) = error.downcast_ref::<Refusal>() {
+        return error.hint.clone();
+    }
+    if let Some(error) = error.downcast_ref::<OpenError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<ResolveError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<SettingsError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<UriError>() {
+        return error.hint();
+    }
+    error.downcast_ref::<mlrs_http::BindError>().and_then(mlrs_http::BindError::hint)
+}

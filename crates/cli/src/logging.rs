@@ -1,0 +1,38 @@
+//! Logs: on standard error, for people or as JSON.
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// How to log.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Logs")]
+pub(crate) struct LogArguments {
+    /// The form of log lines
+    #[arg(long, value_enum, default_value_t = LogFormat::Human, env = "MLRS_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// What to log: a level, or `target=level` pairs (`debug` adds a line for each request)
+    #[arg(long, default_value = "info", env = "MLRS_LOG", value_name = "FILTER")]
+    log_level: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// A line that people read.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging.
+///
+/// # Errors
+/// When the filter is no filter.
+pub(crate) fn start(arguments: &LogArguments) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&arguments.log_level)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let result = match arguments.log_format {
+        LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),
+        LogFormat::Human => builder.with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+    };
+    result.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
+}

@@ -1,0 +1,46 @@
+//! `mlrs`: MLflow's models, served from one binary.
+//!
+//! This crate turns arguments into settings and settings into a running server or a printed answer.
+//! It is the only one that names backends, reads the environment and prints.
+
+mod arguments;
+mod cache;
+mod engine;
+mod failure;
+mod logging;
+mod models;
+mod onnxruntime;
+mod output;
+mod pack;
+mod predict;
+mod progress;
+mod inspect;
+mod serve;
+mod source;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Predict(arguments) => predict::run(arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Pull(arguments) => source::pull(&arguments),
+        Command::Pack(arguments) => pack::pack(&arguments),
+        Command::Unpack(arguments) => pack::unpack(&arguments),
+        Command::Onnxruntime(arguments) => onnxruntime::run(arguments),
+        Command::Models(arguments) => models::run(arguments),
+    }
+}

@@ -1,0 +1,133 @@
+//! `mlrs models`: the commands of `mlflow models`, with its options, for scripts that have them.
+//!
+//! Options about Python environments are taken and said to have no effect: nothing here runs Python.
+
+use std::num::NonZeroUsize;
+
+use clap::{Args, Subcommand};
+
+use crate::cache::CacheArguments;
+use crate::engine::EngineArguments;
+use crate::logging::LogArguments;
+use crate::serve::{LimitArguments, ServerArguments};
+use crate::{predict, serve};
+
+/// Arguments of `mlrs models`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// As `mlflow models serve`
+    #[command(disable_help_flag = true, after_help = "Example:\n  mlrs models serve -m models:/iris/Production -p 5001")]
+    Serve(Box<ServeArguments>),
+    /// As `mlflow models predict`
+    Predict(Box<PredictArguments>),
+}
+
+/// The options of MLflow that are about Python.
+#[derive(Debug, Args)]
+struct PythonArguments {
+    /// Taken for MLflow's sake: no Python environment is made
+    #[arg(long, value_name = "MANAGER")]
+    env_manager: Option<String>,
+    /// Taken for MLflow's sake
+    #[arg(long)]
+    no_conda: bool,
+    /// Taken for MLflow's sake
+    #[arg(long)]
+    install_mlflow: bool,
+}
+
+impl PythonArguments {
+    #[allow(clippy::print_stderr, reason = "a note to the person who typed the option")]
+    fn note(&self) {
+        if self.env_manager.is_some() || self.no_conda || self.install_mlflow {
+            eprintln!("note: options about Python environments have no effect: this model runs without Python");
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct ServeArguments {
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+    /// The model (see `mlrs pull --help`)
+    #[arg(short, long, value_name = "URI")]
+    model_uri: String,
+    /// The port to listen on
+    #[arg(short, long, default_value_t = 5000)]
+    port: u16,
+    /// The address to listen on
+    #[arg(short, long, default_value = "127.0.0.1")]
+    host: String,
+    /// Seconds that a request may take
+    #[arg(short, long, default_value_t = 60, env = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+    /// Predictions that run at the same time
+    #[arg(short, long, env = "MLFLOW_MODELS_WORKERS")]
+    workers: Option<NonZeroUsize>,
+    #[command(flatten)]
+    python: PythonArguments,
+    #[command(flatten)]
+    engine: EngineArguments,
+    #[command(flatten)]
+    cache: CacheArguments,
+    #[command(flatten)]
+    log: LogArguments,
+}
+
+#[derive(Debug, Args)]
+struct PredictArguments {
+    #[command(flatten)]
+    predict: predict::Arguments,
+    #[command(flatten)]
+    python: PythonArguments,
+    /// Taken for MLflow's sake
+    #[arg(short = 'r', long, value_name = "REQUIREMENTS")]
+    pip_requirements_override: Option<String>,
+    /// Taken for MLflow's sake
+    #[arg(long, value_name = "KEY=VALUE")]
+    env: Vec<String>,
+}
+
+/// Runs `mlrs models`.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Serve(arguments) => {
+            arguments.python.note();
+            serve::run(serve_arguments(*arguments)?)
+        }
+        Command::Predict(arguments) => {
+            arguments.python.note();
+            predict::run(arguments.predict)
+        }
+    }
+}
+
+/// MLflow's options as those of `mlrs serve`; what MLflow has no option for comes from the
+/// environment and the defaults.
+fn serve_arguments(arguments: ServeArguments) -> anyhow::Result<serve::Arguments> {
+    #[derive(Debug, clap::Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        server: ServerArguments,
+        #[command(flatten)]
+        limits: LimitArguments,
+    }
+    let defaults = <Defaults as clap::Parser>::try_parse_from(["mlrs"])?;
+    let server = ServerArguments { host: arguments.host, port: arguments.port, timeout: arguments.timeout, ..defaults.server };
+    let limits = LimitArguments { workers: arguments.workers, ..defaults.limits };
+    Ok(serve::Arguments {
+        model: arguments.model_uri,
+        server,
+        limits,
+        engine: arguments.engine,
+        cache: arguments.cache,
+        log: arguments.log,
+    })
+}

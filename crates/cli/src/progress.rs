@@ -1,0 +1,26 @@
+//! Progress bars on a terminal; nothing elsewhere.
+
+use std::io::IsTerminal as _;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar over bytes; hidden when standard error is no terminal.
+pub(crate) fn bytes(label: &str) -> ProgressBar {
+    bar(label, "{msg:24} {bar:32} {bytes}/{total_bytes} {bytes_per_sec}")
+}
+
+/// A bar over an amount that is not known before: a spinner with a count.
+pub(crate) fn count(label: &str, what: &str) -> ProgressBar {
+    bar(label, &format!("{{msg:24}} {{spinner}} {{human_pos}} {what} {{per_sec}}"))
+}
+
+fn bar(label: &str, template: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0).with_message(label.to_owned());
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,258 @@
+//! `mlrs serve`: a model behind MLflow's scoring protocol.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use mlrs_http::ServerSettings;
+use mlrs_payload::{Compat, InputPlan};
+use mlrs_runtime::{InService, Settings};
+use mlrs_scoring::{ExampleOutcome, ModelInfo, ScoringSettings, ScoringState};
+
+use crate::cache::CacheArguments;
+use crate::engine::{self, EngineArguments, Loaded};
+use crate::logging::{self, LogArguments};
+use crate::source::{self, Source};
+use crate::output;
+
+/// Arguments of `mlrs serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mlrs serve examples/iris
+  mlrs serve models:/iris/Production --port 8080 --host 0.0.0.0
+  mlrs serve runs:/0123456789abcdef0123456789abcdef/model --compat mlflow")]
+pub(crate) struct Arguments {
+    /// The model: a directory, a `.zip` of one, or a URI (see `mlrs pull --help`)
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
+    #[command(flatten)]
+    pub(crate) limits: LimitArguments,
+    #[command(flatten)]
+    pub(crate) engine: EngineArguments,
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
+}
+
+/// Where to listen, and how to answer.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct ServerArguments {
+    /// The address to listen on; 0.0.0.0 is all of them
+    #[arg(long, default_value = "127.0.0.1", env = "MLRS_HOST", value_name = "ADDRESS")]
+    pub(crate) host: String,
+    /// The port to listen on; 0 takes any free one
+    #[arg(short, long, default_value_t = 5000, env = "MLRS_PORT")]
+    pub(crate) port: u16,
+    /// Seconds that a request may take from its head to its answer
+    #[arg(short, long, default_value_t = 60, env = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: u64,
+    /// Which conversions of input values are allowed
+    #[arg(long, value_enum, default_value_t = CompatChoice::Strict, env = "MLRS_COMPAT", value_name = "MODE")]
+    pub(crate) compat: CompatChoice,
+    /// Seconds that requests in flight may take to finish after SIGTERM
+    #[arg(long, default_value_t = 25, env = "MLRS_DRAIN", value_name = "SECONDS")]
+    pub(crate) drain: u64,
+}
+
+/// What a server takes on.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArguments {
+    /// Predictions that run at the same time [default: 1 per available core]
+    #[arg(short, long, env = "MLFLOW_MODELS_WORKERS", value_name = "COUNT")]
+    pub(crate) workers: Option<NonZeroUsize>,
+    /// Threads that one prediction uses inside the engine [default: cores divided by workers]
+    #[arg(long, env = "MLRS_THREADS", value_name = "COUNT")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Rows that may wait for an engine; a request beyond that is answered with 429
+    #[arg(long, default_value_t = 100_000, env = "MLRS_QUEUE_ROWS", value_name = "ROWS")]
+    pub(crate) queue_rows: usize,
+    /// Rows that requests may share a batch up to; 1 turns sharing off
+    #[arg(long, default_value_t = 256, env = "MLRS_BATCH_ROWS", value_name = "ROWS")]
+    pub(crate) batch_rows: usize,
+    /// Bytes that a request body may have; more are answered with 413
+    #[arg(long, default_value_t = 100 << 20, env = "MLRS_BODY_LIMIT", value_name = "BYTES")]
+    pub(crate) body_limit: usize,
+    /// Bytes that all request bodies may have together; more are answered with 503
+    #[arg(long, default_value_t = 400 << 20, env = "MLRS_BYTES_IN_FLIGHT", value_name = "BYTES")]
+    pub(crate) bytes_in_flight: usize,
+    /// Connections that may be open at the same time; more wait
+    #[arg(long, default_value_t = 8192, env = "MLRS_CONNECTIONS", value_name = "COUNT")]
+    pub(crate) connections: usize,
+}
+
+/// The modes of `--compat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompatChoice {
+    /// Lossless conversions only; anything else is a 400.
+    Strict,
+    /// MLflow's numpy casts, and its `NaN` and `Infinity` in answers.
+    Mlflow,
+}
+
+impl From<CompatChoice> for Compat {
+    fn from(choice: CompatChoice) -> Self {
+        match choice {
+            CompatChoice::Strict => Self::Strict,
+            CompatChoice::Mlflow => Self::Mlflow,
+        }
+    }
+}
+
+/// Cores that this process may use, as the system's scheduler and control groups have it.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+impl LimitArguments {
+    /// Sessions, and threads in each: together no more than there are cores, unless asked for.
+    pub(crate) fn threads(&self) -> (usize, usize) {
+        let workers = self.workers.map_or_else(cores, NonZeroUsize::get);
+        let threads = self.threads.map_or_else(|| (cores() / workers).max(1), NonZeroUsize::get);
+        (workers, threads)
+    }
+}
+
+/// Runs `mlrs serve`.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    logging::start(&arguments.log)?;
+    let started = Instant::now();
+    let source = source::open(&arguments.model, &arguments.cache)?;
+    let (sessions, threads) = arguments.limits.threads();
+    let candidates = arguments.engine.candidates(arguments.cache.folder().ok());
+    let options = arguments.engine.options(sessions, threads);
+    let loaded = engine::load(&arguments.engine, &candidates, &source.directory, &options)?;
+    log_choice(&source, &loaded);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(cores()).enable_all().build()?;
+    runtime.block_on(serve(arguments, source, loaded, sessions, started))
+}
+
+/// Says which backend serves the model, and why not those before it.
+fn log_choice(source: &Source, loaded: &Loaded) {
+    for candidate in &loaded.refused {
+        let hint = candidate.refusal.hint.as_deref().unwrap_or("none");
+        tracing::info!(backend = candidate.backend, reason = engine::describe(&candidate.refusal), hint, "a backend does not serve this model");
+    }
+    let facts: Vec<String> = loaded.model.facts().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let path = source.directory.path.display();
+    tracing::info!(backend = loaded.backend, flavor = loaded.flavor, model = %path, unpacked = source.is_unpacked(), facts = facts.join(" "), "the model is loaded");
+}
+
+async fn serve(arguments: Arguments, source: Source, loaded: Loaded, sessions: usize, started: Instant) -> anyhow::Result<()> {
+    let shutdown = mlrs_http::signals::shutdown_signal().context("the handlers of signals cannot be installed")?;
+    let listener = mlrs_http::bind(&arguments.server.host, arguments.server.port).await?;
+    let address = listener.local_addr()?;
+    let (state, service) = prepare(&arguments, &source, loaded, sessions)?;
+    warm_up(&state).await;
+    state.mark_ready();
+    output::line(&format!("mlrs serves {} on http://{address} ({} ms to ready)", arguments.model, started.elapsed().as_millis()))?;
+    output::line(&try_it(&source, address))?;
+    let drained = state.clone();
+    let ended = async move {
+        let signal = shutdown.await;
+        tracing::info!(signal, "stopping: requests in flight are finished, no new ones are taken");
+        drained.begin_drain();
+    };
+    let settings = ServerSettings {
+        connections: arguments.limits.connections,
+        drain: Duration::from_secs(arguments.server.drain),
+        ..ServerSettings::default()
+    };
+    let report = mlrs_http::serve(listener, mlrs_scoring::router(state), settings, ended).await;
+    // The workers have nothing left to do, unless a prediction outlived the drain time.
+    if tokio::time::timeout(Duration::from_secs(1), service.stop()).await.is_err() {
+        tracing::warn!("a prediction is still running; it is given up");
+    }
+    tracing::info!(connections = report.accepted, cut_off = report.cut_off, "stopped");
+    Ok(())
+}
+
+/// Puts the model in service.
+fn prepare(arguments: &Arguments, source: &Source, loaded: Loaded, sessions: usize) -> anyhow::Result<(ScoringState, Arc<InService>)> {
+    let directory = &source.directory;
+    let plan = InputPlan::compile(directory.signature.as_ref(), loaded.model.inputs(), arguments.server.compat.into());
+    for warning in plan.warnings() {
+        tracing::warn!(reason = warning, "requests of one kind will be refused");
+    }
+    let info = model_info(&arguments.model, source, &loaded);
+    let settings = Settings {
+        sessions,
+        queue_rows: arguments.limits.queue_rows,
+        queue_bytes: arguments.limits.bytes_in_flight,
+        batch_rows: arguments.limits.batch_rows,
+    };
+    let service = Arc::new(InService::start(loaded.model, settings)?);
+    let scoring = ScoringSettings {
+        body_bytes: arguments.limits.body_limit,
+        bytes_in_flight: arguments.limits.bytes_in_flight,
+        request_timeout: Duration::from_secs(arguments.server.timeout),
+        ..ScoringSettings::default()
+    };
+    Ok((ScoringState::new(info, Arc::clone(&service), plan, scoring)?, service))
+}
+
+/// Runs the model on its own example, or on zeros. A failure is told, and no reason not to serve:
+/// other requests may do better.
+async fn warm_up(state: &ScoringState) {
+    match state.warm_up().await {
+        Ok(found) => {
+            if let ExampleOutcome::Refused(error) = &found.example {
+                tracing::warn!(%error, "the serving example of the model was refused");
+            }
+            let engine = found.engine;
+            tracing::info!(
+                first_us = engine.first.as_micros() as u64,
+                then_us = engine.then.as_micros() as u64,
+                rows = engine.rows,
+                shares_batches = engine.merges,
+                "the model is warm"
+            );
+        }
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, cause, "the model failed on its warm-up request");
+        }
+    }
+}
+
+/// What the pages and metrics say of the model.
+pub(crate) fn model_info(uri: &str, source: &Source, loaded: &Loaded) -> ModelInfo {
+    let directory = &source.directory;
+    let identity = &source.identity;
+    let name = identity.name.clone().unwrap_or_else(|| {
+        let path = std::path::Path::new(uri);
+        path.file_stem().map_or_else(|| uri.to_owned(), |name| name.to_string_lossy().into_owned())
+    });
+    let serving_example = directory.serving_input_example().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the serving example cannot be read");
+        None
+    });
+    ModelInfo {
+        name,
+        version: identity.version.clone(),
+        run_id: identity.run_id.clone().or_else(|| directory.manifest.run_id.clone()),
+        model_id: identity.model_id.clone().or_else(|| directory.manifest.model_id.clone()),
+        flavor: loaded.flavor.clone(),
+        backend: loaded.backend.to_owned(),
+        signature: directory.signature.clone(),
+        serving_example,
+    }
+}
+
+/// A line to paste into a shell.
+fn try_it(source: &Source, address: std::net::SocketAddr) -> String {
+    let example = source.directory.serving_input_example().ok().flatten().and_then(|text| String::from_utf8(text).ok());
+    match example.filter(|text| text.len() < 2000 && !text.contains('\'')) {
+        Some(text) => {
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("try it: curl -H 'Content-Type: application/json' -d '{text}' http://{address}/invocations")
+        }
+        None => format!("try it in a browser: http://{address}/docs"),
+    }
+}

@@ -1,0 +1,121 @@
+//! From a URI or a path to a model directory on this machine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mlrs_client::{ConnectionSettings, Identity, ModelUri, Progress, Resolver};
+use mlrs_mlmodel::ModelDirectory;
+use mlrs_mlmodel::archive::Limits;
+use mlrs_mlmodel::directory::open_model;
+
+use crate::cache::CacheArguments;
+use crate::{output, progress};
+
+/// Arguments of `mlrs pull`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mlrs pull models:/iris/Production -d ./iris
+  mlrs pull runs:/0123456789abcdef0123456789abcdef/model
+  MLFLOW_TRACKING_URI=http://localhost:5000 mlrs pull models:/iris@champion")]
+pub(crate) struct PullArguments {
+    /// The model: models:/NAME/VERSION, models:/NAME/STAGE, models:/NAME@ALIAS, models:/m-ID,
+    /// runs:/ID/PATH, mlflow-artifacts:/PATH, s3://…, gs://…, abfss://…, or a path
+    uri: String,
+    /// The directory to make [default: keep it in the cache, and print where]
+    #[arg(short, long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    #[command(flatten)]
+    cache: CacheArguments,
+}
+
+/// A model directory, and what the registry said of it.
+pub(crate) struct Source {
+    /// The directory.
+    pub(crate) directory: ModelDirectory,
+    /// The name, version, run and id, as far as they are known.
+    pub(crate) identity: Identity,
+    /// A folder that an archive was unpacked into, removed when this is dropped.
+    scratch: Option<Scratch>,
+}
+
+/// A folder that is removed when it is no longer needed.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the system's own cleaning of temporary files.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+impl Source {
+    /// The scratch folder, while there is one: for messages.
+    pub(crate) fn is_unpacked(&self) -> bool {
+        self.scratch.is_some()
+    }
+}
+
+/// Finds the model and opens its directory.
+///
+/// # Errors
+/// When it cannot be found, downloaded or read.
+pub(crate) fn open(uri: &str, cache: &CacheArguments) -> anyhow::Result<Source> {
+    let (path, identity) = locate(uri, cache)?;
+    if path.is_file() {
+        let scratch = Scratch(std::env::temp_dir().join(format!("mlrs-{}", std::process::id())));
+        std::fs::create_dir_all(&scratch.0)?;
+        let bar = progress::bytes("unpacking");
+        let directory = open_model(&path, &scratch.0, &Limits::default(), &mut |progress| {
+            bar.set_length(progress.total_bytes);
+            bar.set_position(progress.done_bytes);
+        })?;
+        bar.finish_and_clear();
+        return Ok(Source { directory, identity, scratch: Some(scratch) });
+    }
+    Ok(Source { directory: ModelDirectory::open(path)?, identity, scratch: None })
+}
+
+/// The local path of a model; a plain one costs no set-up.
+fn locate(uri: &str, cache: &CacheArguments) -> anyhow::Result<(PathBuf, Identity)> {
+    if let ModelUri::Local(path) = ModelUri::parse(uri)? {
+        return Ok((path, Identity::default()));
+    }
+    let resolver = resolver(cache)?;
+    let bar = progress::bytes("downloading");
+    let shown = bar.clone();
+    let report = move |progress: Progress| advance(&shown, progress);
+    let resolved = runtime()?.block_on(resolver.resolve(uri, &report))?;
+    bar.finish_and_clear();
+    Ok((resolved.path, resolved.identity.unwrap_or_default()))
+}
+
+/// Runs `mlrs pull`.
+pub(crate) fn pull(arguments: &PullArguments) -> anyhow::Result<()> {
+    let resolver = resolver(&arguments.cache)?;
+    let bar = progress::bytes("downloading");
+    let shown = bar.clone();
+    let report = move |progress: Progress| advance(&shown, progress);
+    let path = match &arguments.directory {
+        Some(directory) => {
+            runtime()?.block_on(resolver.pull(&arguments.uri, directory, &report))?;
+            directory.clone()
+        }
+        None => runtime()?.block_on(resolver.resolve(&arguments.uri, &report))?.path,
+    };
+    bar.finish_and_clear();
+    output::line(&path.display().to_string())
+}
+
+fn advance(bar: &indicatif::ProgressBar, progress: Progress) {
+    bar.set_length(progress.bytes_total.unwrap_or(progress.bytes_done));
+    bar.set_position(progress.bytes_done);
+}
+
+fn resolver(cache: &CacheArguments) -> anyhow::Result<Resolver> {
+    let settings = ConnectionSettings::from_variables(|name| std::env::var(name).ok())?;
+    Ok(Resolver::new(settings, cache.folder()?)?)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
