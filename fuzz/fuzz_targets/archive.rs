@@ -10,10 +10,17 @@ fuzz_target!(|bytes: &[u8]| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let archive = folder.path().join("model.zip");
     fs::write(&archive, bytes).expect("the archive is written");
-    let limits = Limits { entries: 16, total_bytes: 1 << 16, ratio: 100, ratio_free_bytes: 1 << 12 };
+    let limits = Limits {
+        entries: 16,
+        total_bytes: 1 << 16,
+        ratio: 100,
+        ratio_free_bytes: 1 << 12,
+    };
     let out = folder.path().join("out");
     let unpacked = unpack(&archive, &out, &limits, &mut |_| {});
-    let left = fs::read_dir(folder.path()).expect("the folder is listed").count();
+    let left = fs::read_dir(folder.path())
+        .expect("the folder is listed")
+        .count();
     match unpacked {
         Ok(done) => {
             assert!(done.bytes <= limits.total_bytes && done.files <= limits.entries);

@@ -9,13 +9,17 @@ use serde_json::json;
 fuzz_target!(|text: &str| {
     if let Ok(schema) = Schema::parse(text) {
         assert_eq!(schema.describe().len(), schema.len());
-        assert_eq!(Schema::parse(&schema.to_json()).expect("what was written"), schema);
+        assert_eq!(
+            Schema::parse(&schema.to_json()).expect("what was written"),
+            schema
+        );
     }
     let map = json!({ "params": text });
     if let Some(Ok(signature)) = map.as_object().map(Signature::from_map) {
         let again = Signature::from_map(&signature.to_map()).expect("what was written");
         // No parameters and an empty list of them are written alike.
-        let some = |signature: &Signature| signature.params.clone().filter(|params| !params.is_empty());
+        let some =
+            |signature: &Signature| signature.params.clone().filter(|params| !params.is_empty());
         assert_eq!(some(&again), some(&signature));
     }
 });

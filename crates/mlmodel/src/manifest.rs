@@ -358,6 +358,8 @@ impl Fields {
             };
             flavors.insert(name, configuration);
         }
+        // Null here is an empty map, which is what is written.
+        self.map.shift_remove("flavors");
         Ok(flavors)
     }
 

@@ -237,9 +237,9 @@ mod tests {
 
     #[test]
     fn layout_is_that_of_safe_dump() {
-        let value = json!({"b": [1, [2, 3], {"y": 1, "x": []}], "a": {"k": {}}, "f": 1e-5, "g": 1e16, "s": "x\ny"});
+        let value = json!({"b": [1, [2, 3], {"z": 1, "x": []}], "a": {"k": {}}, "f": 1e-7, "g": 1e16, "s": "x\ny"});
         let text = write_map(value.as_object().unwrap());
-        let expected = "a:\n  k: {}\nb:\n- 1\n- - 2\n  - 3\n- x: []\n  y: 1\nf: 1.0e-5\ng: 1.0e+16\ns: \"x\\ny\"\n";
+        let expected = "a:\n  k: {}\nb:\n- 1\n- - 2\n  - 3\n- x: []\n  z: 1\nf: 1.0e-7\ng: 1.0e+16\ns: \"x\\ny\"\n";
         assert_eq!(text, expected);
     }
 }

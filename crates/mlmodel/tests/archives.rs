@@ -1,5 +1,8 @@
 //! Archives of models: packed, unpacked, and the hostile ones refused without a trace.
 
+// clippy allows these in test functions only, not in what they call.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -104,7 +107,30 @@ fn refused(bytes: &[u8]) -> String {
     text.replace(&folder.path().display().to_string(), "DIR")
 }
 
-fn hostile() -> Vec<(&'static str, Vec<u8>)> {
+/// Names of the same length, so that they can be written over a harmless one.
+fn bad_names() -> Vec<(&'static str, Vec<u8>)> {
+    let named = |name: &str| {
+        let harmless = "X".repeat(name.len());
+        patched(
+            with_entry(&harmless, b"x"),
+            harmless.as_bytes(),
+            name.as_bytes(),
+        )
+    };
+    vec![
+        ("absolute", named("/etc/evil")),
+        ("parent", named("../evil")),
+        ("parent inside", named("a/../../evil")),
+        ("backslash", named("..\\evil")),
+        ("drive", named("C:/evil")),
+        ("empty part", named("a//evil")),
+        ("dot part", named("./evil")),
+        ("control characters", named("e\u{1b}il")),
+        ("same name twice", named("MLmodel")),
+    ]
+}
+
+fn bad_structure() -> Vec<(&'static str, Vec<u8>)> {
     let plain = || with_entry("data.bin", b"some content");
     let symlink = zipped(|writer| {
         add(writer, "MLmodel", b"flavors: {}\n");
@@ -142,49 +168,9 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
             zipped(|writer| add(writer, "model.onnx", b"x")),
         ),
         ("two top folders", two_tops),
-        (
-            "absolute",
-            patched(with_entry("Xetc/evil", b"x"), b"Xetc/evil", b"/etc/evil"),
-        ),
-        (
-            "parent",
-            patched(with_entry("XX/evil", b"x"), b"XX/evil", b"../evil"),
-        ),
-        (
-            "parent inside",
-            patched(
-                with_entry("a/XX/XX/evil", b"x"),
-                b"a/XX/XX/evil",
-                b"a/../../evil",
-            ),
-        ),
-        (
-            "backslash",
-            patched(with_entry("XX.evil", b"x"), b"XX.evil", b"..\\evil"),
-        ),
-        (
-            "drive",
-            patched(with_entry("CX/evil", b"x"), b"CX/evil", b"C:/evil"),
-        ),
-        (
-            "empty part",
-            patched(with_entry("aX/evil", b"x"), b"aX/evil", b"a//evil"),
-        ),
-        (
-            "dot part",
-            patched(with_entry("X/evil", b"x"), b"X/evil", b"./evil"),
-        ),
-        (
-            "control characters",
-            patched(with_entry("eXil", b"x"), b"eXil", b"e\x1bil"),
-        ),
         ("symbolic link", symlink),
         ("named pipe", last_central(plain(), 38, &mode(0o010_644))),
         ("device", last_central(plain(), 38, &mode(0o020_644))),
-        (
-            "same name twice",
-            patched(with_entry("MLmodeX", b"x"), b"MLmodeX", b"MLmodel"),
-        ),
         ("file and folder", conflict),
         ("too many entries", many),
         ("too large", with_entry("zeros", &vec![7; 2 << 20])),
@@ -224,7 +210,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn hostile_archives() {
     let mut all = String::new();
-    for (name, bytes) in hostile() {
+    for (name, bytes) in bad_names().into_iter().chain(bad_structure()) {
         let _ = writeln!(all, "{name}: {}\n", refused(&bytes));
     }
     insta::assert_snapshot!(all);
@@ -292,7 +278,7 @@ fn a_model_survives_packing_and_the_bytes_are_always_the_same() {
     let (one, two) = (folder.path().join("1.zip"), folder.path().join("2.zip"));
     let mut last = None;
     let packed = pack(&model, &one, &mut |step| {
-        last = Some((step.done_bytes, step.total_bytes))
+        last = Some((step.done_bytes, step.total_bytes));
     })
     .unwrap();
     assert_eq!((packed.files, packed.bytes), (3, 300_012));

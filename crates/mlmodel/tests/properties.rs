@@ -1,5 +1,8 @@
 //! Codecs give back what they were given, for any signature and any content of a manifest.
 
+// clippy allows these in test functions only, not in what they call.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use mlrs_mlmodel::signature::{
     ColumnSpec, ColumnType, DataType, ParamSpec, Property, Schema, TensorSpec, TensorType,
 };

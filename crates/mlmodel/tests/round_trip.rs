@@ -1,6 +1,9 @@
 //! Files that MLflow wrote, read and written again, against what MLflow says about them
 //! (`data/make.py` makes both).
 
+// clippy allows these in test functions only, not in what they call.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -184,4 +187,77 @@ fn a_signature_makes_a_table() {
         )
         .collect();
     insta::assert_snapshot!(rows.join("\n"));
+}
+
+/// The snapshot was read by `PyYAML` and gave the same content.
+#[test]
+fn what_is_written_is_what_pyyaml_reads() {
+    let mut manifest = ModelDirectory::open(data("mlflow3/sklearn"))
+        .unwrap()
+        .manifest;
+    let words = [
+        "",
+        "yes",
+        "No",
+        "~",
+        "1:30",
+        "2024-01-01",
+        "2024-01-01 10:00:00",
+        "1_000",
+        "010",
+        "0x1f",
+        "0b11",
+        "1e5",
+        "1.5e+3",
+        "12e03",
+        ".5",
+        "+1",
+        "=",
+        "<<",
+        "- a",
+        "a: b",
+        "a #b",
+        "# a",
+        "*x",
+        "&x",
+        "!x",
+        "%x",
+        "@x",
+        "`x",
+        "[a",
+        "{a",
+        "a,b",
+        " a",
+        "a ",
+        "it's",
+        "\"q\"",
+        "a\nb\n",
+        "\t",
+        "\u{7f}\u{85}\u{2028}\u{feff}",
+        "é😀",
+        "3.11.7",
+        "3.11",
+        "707dcc0b",
+        "0o7",
+        "y",
+        "C:\\x",
+        "x:",
+        "---",
+        "...",
+        "?",
+        "? a",
+        "|",
+        ">",
+        "null",
+    ];
+    let metadata = json!({
+        "words": words.to_vec(),
+        "keys": words.iter().map(|word| ((*word).to_owned(), json!(1))).collect::<Map<_, _>>(),
+        "numbers": [0, -1, u64::MAX, i64::MIN, 1e-7, 1e16, 1.5e300, -0.0, 0.1],
+        "nested": [[], {}, [[1, [2]], {"a": [{"b": [null, true]}]}]],
+    });
+    manifest.metadata = Some(metadata);
+    let written = manifest.to_yaml();
+    assert_eq!(Manifest::parse(&written).unwrap(), manifest);
+    insta::assert_snapshot!(written);
 }

@@ -193,7 +193,7 @@ mod tests {
         for loader in [
             " src=",
             "@import",
-            "url(",
+            ": url(",
             "<link",
             "//cdn",
             " style=",

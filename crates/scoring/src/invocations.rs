@@ -17,7 +17,6 @@ use mlrs_payload::{
     AnswerShape, Batch, Decoded, EncodeError, Format, Output, TensorData, Value, encode,
 };
 use mlrs_runtime::Prediction;
-use tokio::time::timeout_at;
 
 use crate::content_type::format_of;
 use crate::metrics::Reason;
@@ -117,12 +116,7 @@ async fn predict(
     started: Instant,
 ) -> Result<Prediction, Refused> {
     let deadline = started + state.request_timeout();
-    // The runtime drops what waits too long; this ends the wait for an engine that does not come
-    // back. Its thread goes on, as nothing can stop it, but the client is told.
-    let predicting = state.service().predict(batch, deadline);
-    let prediction = timeout_at(deadline.into(), predicting)
-        .await
-        .map_err(|_| Refused::expired())??;
+    let prediction = state.service().predict(batch, deadline).await?;
     let metrics = state.metrics();
     metrics
         .wait_seconds
@@ -163,17 +157,13 @@ pub(crate) fn write(
 ) -> Result<Vec<u8>, EncodeError> {
     let mut json = Vec::with_capacity(64 + values * BYTES_A_VALUE);
     let Prediction {
-        output,
-        rows,
-        batch_rows,
-        ..
+        output, rows, all, ..
     } = prediction;
-    let alone = *rows == (0..*batch_rows);
     let infos = state.service().model().outputs();
     encode(
         output,
         rows.clone(),
-        alone,
+        *all,
         infos,
         shape,
         state.plan().compat(),

@@ -18,4 +18,4 @@ mod warm_up;
 
 pub use routes::{MLFLOW_VERSION, router};
 pub use state::{ModelInfo, Phase, ScoringSettings, ScoringState};
-pub use warm_up::{WarmUp, WarmUpError};
+pub use warm_up::{ExampleOutcome, WarmUp, WarmUpError};

@@ -47,11 +47,6 @@ impl Refused {
         Self::failed("the server failed on this request", "a panic".to_owned())
     }
 
-    /// The deadline of the request passed.
-    pub fn expired() -> Self {
-        Rejection::Expired.into()
-    }
-
     /// The answer, after the log was told what the client is not.
     pub fn answer(self, id: RequestId) -> Response {
         if let Some(detail) = &self.detail {
@@ -119,10 +114,7 @@ impl From<Rejection> for Refused {
                 answer(ErrorCode::TemporarilyUnavailable).with_retry_after(1),
             ),
             Rejection::Failed(PredictError::Inputs(_)) => answer(ErrorCode::BadRequest).into(),
-            Rejection::Failed(PredictError::Engine(_)) => {
-                Self::failed("the model failed on this request", chain(&rejection))
-            }
-            Rejection::Panicked => {
+            Rejection::Failed(PredictError::Engine(_)) | Rejection::Panicked => {
                 Self::failed("the model failed on this request", chain(&rejection))
             }
         }

@@ -55,7 +55,7 @@ impl Default for ScoringSettings {
             body_bytes: 100 << 20,
             bytes_in_flight: 400 << 20,
             read_timeout: Duration::from_secs(30),
-            request_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_mins(1),
         }
     }
 }

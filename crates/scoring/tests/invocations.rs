@@ -14,7 +14,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::Request;
 use mlrs_runtime::Settings;
-use mlrs_scoring::{ScoringSettings, WarmUp, WarmUpError};
+use mlrs_scoring::{ExampleOutcome, ModelInfo, ScoringSettings, WarmUpError};
 use serde_json::json;
 use support::{EXAMPLE, Server, info, runtime_settings, scoring, split};
 
@@ -97,7 +97,7 @@ async fn gzip_both_ways() {
 async fn refusals_of_the_body() {
     let server = Server::new(small());
     let chunks = (0..3).map(|_| Ok::<_, Infallible>(Bytes::from(vec![b' '; 400])));
-    let bomb = gzip(&[b' '; 100_000]);
+    let bomb = gzip(&vec![b' '; 100_000]);
     let encoded = |encoding: &str, body: Vec<u8>| {
         let mut request = scoring(JSON, body);
         request
@@ -243,8 +243,7 @@ async fn a_full_queue_is_429_and_a_late_answer_504() {
         },
         runtime,
     );
-    let gate = std::sync::Arc::clone(&server.gate);
-    let closed = gate.lock().unwrap();
+    let closed = server.close_gate();
     let waiting = || {
         tokio::spawn(tower::ServiceExt::oneshot(
             server.router(),
@@ -265,7 +264,7 @@ async fn a_full_queue_is_429_and_a_late_answer_504() {
     for late in [running, queued] {
         assert_eq!(late.await.unwrap().unwrap().status(), 504);
     }
-    drop(closed);
+    closed.open();
     let deadline = server
         .metric(r#"mlrs_rejections_total{reason="deadline"}"#)
         .await;
@@ -303,18 +302,22 @@ async fn requests_are_counted_and_timed() {
 #[tokio::test]
 async fn the_serving_example_warms_up() {
     let warm = server().state.warm_up().await.unwrap();
-    assert!(matches!(warm, WarmUp::Answered { rows: 2, .. }), "{warm:?}");
-    let build = |example: Option<&str>| {
-        let info = mlrs_scoring::ModelInfo {
-            serving_example: example.map(|text| text.as_bytes().to_vec()),
+    assert_eq!(
+        (&warm.example, warm.engine.rows),
+        (&ExampleOutcome::Answered, 2)
+    );
+    let outcome = async |example: Option<&str>| {
+        let serving_example = example.map(|text| text.as_bytes().to_vec());
+        let info = ModelInfo {
+            serving_example,
             ..info()
         };
-        Server::with(info, ScoringSettings::default(), runtime_settings())
+        let server = Server::with(info, ScoringSettings::default(), runtime_settings());
+        server.state.warm_up().await
     };
-    assert_eq!(
-        build(None).state.warm_up().await.unwrap(),
-        WarmUp::NoExample
-    );
-    let error = build(Some("{}")).state.warm_up().await.unwrap_err();
-    assert!(matches!(error, WarmUpError::Decode(_)), "{error:?}");
+    assert_eq!(outcome(None).await.unwrap().example, ExampleOutcome::Absent);
+    let refused = outcome(Some("{}")).await.unwrap().example;
+    assert!(matches!(refused, ExampleOutcome::Refused(_)), "{refused:?}");
+    let failed = outcome(Some(&split(&[[-2.0, 0.0]]))).await.unwrap_err();
+    assert!(matches!(failed, WarmUpError::Predict(_)), "{failed:?}");
 }

@@ -8,7 +8,6 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use mlrs_http::{ServeReport, ServerSettings, bind, serve};
@@ -147,20 +146,14 @@ async fn a_body_that_is_too_large_is_413_even_while_it_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_is_counted() {
     let running = start(ScoringSettings::default()).await;
-    let gate = Arc::clone(&running.server.gate);
-    let (open, opened) = std::sync::mpsc::channel::<()>();
-    let keeper = std::thread::spawn(move || {
-        let _closed = gate.lock().unwrap();
-        let _ = opened.recv();
-    });
+    let closed = running.server.close_gate();
     let mut client = running.connect().await;
     send(&mut client, &post(&split(&[[-4.0, 0.0]]))).await;
     sleep(Duration::from_millis(50)).await;
     drop(client);
     sleep(Duration::from_millis(50)).await;
     assert!((running.rejections("client_gone").await - 1.0).abs() < 1e-9);
-    open.send(()).unwrap();
-    keeper.join().unwrap();
+    closed.open();
     let mut next = running.connect().await;
     send(&mut next, &post(EXAMPLE)).await;
     assert!(read_some(&mut next).await.starts_with("HTTP/1.1 200"));
@@ -171,12 +164,7 @@ async fn a_client_that_leaves_is_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_flight_is_answered_while_the_server_drains() {
     let running = start(ScoringSettings::default()).await;
-    let gate = Arc::clone(&running.server.gate);
-    let (open, opened) = std::sync::mpsc::channel::<()>();
-    let keeper = std::thread::spawn(move || {
-        let _closed = gate.lock().unwrap();
-        let _ = opened.recv();
-    });
+    let closed = running.server.close_gate();
     let mut client = running.connect().await;
     send(&mut client, &post(&split(&[[-4.0, 0.0]]))).await;
     sleep(Duration::from_millis(50)).await;
@@ -184,8 +172,7 @@ async fn a_request_in_flight_is_answered_while_the_server_drains() {
     assert_eq!(running.server.get("/ready").await.status, 503);
     let stopping = tokio::spawn(running.stop());
     sleep(Duration::from_millis(50)).await;
-    open.send(()).unwrap();
-    keeper.join().unwrap();
+    closed.open();
     let answer = read_some(&mut client).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("connection: close"), "{answer}");

@@ -142,6 +142,9 @@ impl OpenError {
             Self::Manifest { source: ManifestError::Yaml(YamlError::Syntax(_)), .. } => {
                 "an `MLmodel` file is YAML: if it was edited by hand, check the line that is named".to_owned()
             }
+            Self::Manifest { source: ManifestError::NoFlavors, .. } => {
+                "something else was stored in place of the `MLmodel` file: fetch the model again".to_owned()
+            }
             Self::Manifest { .. } => "if the `MLmodel` file was edited by hand, undo that; else log the model again".to_owned(),
             Self::Signature { .. } => {
                 "log the model again, or set the signature with `mlflow.models.set_signature`".to_owned()

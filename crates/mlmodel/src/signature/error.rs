@@ -5,7 +5,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
     /// The text is not JSON.
-    #[error("{part} is not JSON")]
+    #[error("`{part}` is not JSON")]
     NotJson {
         /// `schema`, or the part of the signature: `inputs`, `outputs`, `params`.
         part: &'static str,
@@ -13,7 +13,7 @@ pub enum SignatureError {
         source: serde_json::Error,
     },
     /// The text is longer than a schema can be.
-    #[error("{part} has {bytes} bytes, over the limit of {limit}")]
+    #[error("`{part}` has {bytes} bytes, over the limit of {limit}")]
     TooLarge {
         /// `schema`, or the part of the signature.
         part: &'static str,
@@ -23,7 +23,7 @@ pub enum SignatureError {
         limit: usize,
     },
     /// The JSON breaks the grammar, or a rule about schemas.
-    #[error("{part}{}: {problem} (at `{path}`)", column_text(column.as_deref()))]
+    #[error("`{part}`{}: {problem} (at `{path}`)", column_text(column.as_deref()))]
     Invalid {
         /// `schema`, or the part of the signature.
         part: &'static str,
@@ -66,7 +66,7 @@ impl SignatureError {
 }
 
 fn column_text(column: Option<&str>) -> String {
-    column.map_or_else(String::new, |name| format!(": `{name}`"))
+    column.map_or_else(String::new, |name| format!(", `{name}`"))
 }
 
 /// Foreign text that goes into a message: at most 60 characters, nothing that controls a terminal.

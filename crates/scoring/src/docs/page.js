@@ -37,7 +37,10 @@ function toCsv(text) {
 }
 
 function showCurl() {
-  const quoted = "'" + body.value.trimEnd().replaceAll("'", "'\\''") + "'";
+  const text = body.value.trim();
+  /* A line break is never inside a JSON string, so the lines may be joined. */
+  const line = type === "application/json" ? text.replace(/\s*\n\s*/g, " ") : text;
+  const quoted = "'" + line.replaceAll("'", "'\\''") + "'";
   const header = "'content-type: " + type + "'";
   $("curl").textContent = "curl " + target + " \\\n  -H " + header + " \\\n  --data-binary " + quoted;
 }
@@ -46,23 +49,33 @@ function size(bytes) {
   return bytes < 1024 ? bytes + " B" : (bytes / 1024).toFixed(1) + " KiB";
 }
 
-function pretty(value, indent) {
-  const inner = indent + "  ";
-  if (Array.isArray(value)) {
-    if (!value.some((item) => item && typeof item === "object")) return "[" + value.map((item) => JSON.stringify(item)).join(", ") + "]";
-    return "[\n" + value.map((item) => inner + pretty(item, inner)).join(",\n") + "\n" + indent + "]";
+/* Lays JSON out for reading. Numbers stay the text they are: parsing would turn 7.0 into 7, and
+   change integers beyond 2^53. What fits on a line stays on one. */
+function pretty(text) {
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g) || [];
+  let next = 0;
+  function value() {
+    const token = tokens[next++];
+    if (token !== "{" && token !== "[") return token;
+    const close = token === "{" ? "}" : "]";
+    const items = [];
+    while (next < tokens.length && tokens[next] !== close) {
+      if (tokens[next] === ",") { next++; continue; }
+      let item = value();
+      if (tokens[next] === ":") { next++; item += ": " + value(); }
+      items.push(item);
+    }
+    next++;
+    const line = token + items.join(", ") + close;
+    if (line.length <= 72 && !line.includes("\n")) return line;
+    return token + "\n" + items.map((item) => "  " + item.replaceAll("\n", "\n  ")).join(",\n") + "\n" + close;
   }
-  if (value && typeof value === "object" && Object.keys(value).length) {
-    const fields = Object.entries(value).map(([name, field]) => inner + JSON.stringify(name) + ": " + pretty(field, inner));
-    return "{\n" + fields.join(",\n") + "\n" + indent + "}";
-  }
-  return JSON.stringify(value);
+  return value();
 }
 
-/* Numbers beyond 2^53 would change if they were parsed and written again. */
 function readable(text) {
-  if (/\d{16}/.test(text) || text.length > 200000) return text;
-  try { return pretty(JSON.parse(text), ""); } catch { return text; }
+  if (text.length > 200000) return text;
+  try { JSON.parse(text); return pretty(text); } catch { return text; }
 }
 
 function badge(element, text, good) {

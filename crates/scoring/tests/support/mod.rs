@@ -12,7 +12,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::body::Body;
@@ -86,7 +87,21 @@ impl Session for RowSumSession {
 /// A server without a socket, and the gate of its model.
 pub struct Server {
     pub state: ScoringState,
-    pub gate: Arc<Mutex<()>>,
+    gate: Arc<Mutex<()>>,
+}
+
+/// A closed gate: the model waits at it until [`ClosedGate::open`]. A thread holds the lock, as an
+/// async test must not.
+pub struct ClosedGate {
+    open: mpsc::Sender<()>,
+    keeper: JoinHandle<()>,
+}
+
+impl ClosedGate {
+    pub fn open(self) {
+        self.open.send(()).unwrap();
+        self.keeper.join().unwrap();
+    }
 }
 
 pub const SIGNATURE: &str = r#"[{"type": "double", "name": "a", "required": true},
@@ -149,6 +164,19 @@ impl Server {
         let service = Arc::new(InService::start(Box::new(model), runtime).unwrap());
         let state = ScoringState::new(info, service, plan, settings).unwrap();
         Self { state, gate }
+    }
+
+    pub fn close_gate(&self) -> ClosedGate {
+        let gate = Arc::clone(&self.gate);
+        let (open, opened) = mpsc::channel();
+        let (closed, is_closed) = mpsc::channel();
+        let keeper = std::thread::spawn(move || {
+            let _lock = gate.lock().unwrap();
+            closed.send(()).unwrap();
+            opened.recv().unwrap();
+        });
+        is_closed.recv().unwrap();
+        ClosedGate { open, keeper }
     }
 
     pub fn router(&self) -> Router {

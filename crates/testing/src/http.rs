@@ -1,0 +1,92 @@
+//! A small blocking client that sends exactly what it is told and takes every answer as an answer.
+
+use std::time::Duration;
+
+use crate::Error;
+
+/// An HTTP answer, whatever its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The `Content-Type` header, empty when there is none.
+    pub content_type: String,
+    /// The body; bytes that are not UTF-8 are replaced.
+    pub body: String,
+}
+
+/// Keeps connections open between requests. Ignores proxies: the tests only ask this machine.
+#[derive(Debug)]
+pub struct Client {
+    agent: ureq::Agent,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Client {
+    /// A client that waits a minute for each answer.
+    pub fn new() -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .max_redirects(0)
+            .timeout_global(Some(Duration::from_mins(1)))
+            .build();
+        Self {
+            agent: config.into(),
+        }
+    }
+
+    /// Asks for a resource.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn get(&self, url: &str) -> Result<Answer, Error> {
+        read(url, self.agent.get(url).call())
+    }
+
+    /// Posts a body; without a content type, no such header is sent.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn post(
+        &self,
+        url: &str,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        let mut request = self.agent.post(url);
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        read(url, request.send(body))
+    }
+}
+
+/// Reads the whole answer.
+fn read(
+    url: &str,
+    response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<Answer, Error> {
+    let no_answer = |error: ureq::Error| Error::NoAnswer {
+        url: url.to_owned(),
+        reason: error.to_string(),
+    };
+    let mut response = response.map_err(no_answer)?;
+    let content_type = response
+        .headers()
+        .get("content-type")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let bytes = response.body_mut().read_to_vec().map_err(no_answer)?;
+    Ok(Answer {
+        status: response.status().as_u16(),
+        content_type,
+        body: String::from_utf8_lossy(&bytes).into_owned(),
+    })
+}

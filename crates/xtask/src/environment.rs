@@ -1,0 +1,116 @@
+//! The Python environment of the tests: MLflow itself, pinned, in a folder that git ignores.
+//!
+//! A stamp beside it holds the fingerprint of the requirements, so that a second run has nothing
+//! to do and a changed requirement makes the environment anew.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use mlrs_testing::{fingerprint, home, workspace_root};
+
+/// The requirements, from the root of the workspace.
+const REQUIREMENTS: &str = "tests/python/requirements.txt";
+
+/// The interpreter of an environment that holds the requirements; made when it is not there.
+pub fn python() -> anyhow::Result<PathBuf> {
+    if let Some(given) = std::env::var_os("MLRS_TEST_PYTHON") {
+        return Ok(PathBuf::from(given));
+    }
+    let requirements = workspace_root().join(REQUIREMENTS);
+    let wanted = fingerprint(std::slice::from_ref(&requirements))?;
+    let folder = home().join("venv");
+    let stamp = folder.join("requirements.stamp");
+    let python = folder.join("bin/python");
+    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && python.exists() {
+        return Ok(python);
+    }
+    println!("making the Python environment `{}`", folder.display());
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("could not replace `{}`", folder.display()))?;
+    }
+    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+        .context("`python3 -m venv` is needed (Debian: `python3-venv`)")?;
+    run(Command::new(&python)
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+        ])
+        .arg(&requirements))
+    .context("the requirements of the tests could not be installed")?;
+    std::fs::write(&stamp, wanted).context("could not write the stamp of the environment")?;
+    Ok(python)
+}
+
+/// ONNX Runtime's shared library inside the environment of an interpreter.
+pub fn onnxruntime_library(python: &Path) -> anyhow::Result<PathBuf> {
+    let script = "import glob, importlib.util, os\n\
+                  folder = os.path.dirname(importlib.util.find_spec('onnxruntime').origin)\n\
+                  files = sorted(glob.glob(os.path.join(folder, 'capi', 'libonnxruntime.*')))\n\
+                  print(files[0])";
+    let output = Command::new(python)
+        .args(["-c", script])
+        .output()
+        .with_context(|| format!("could not run `{}`", python.display()))?;
+    let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if !output.status.success() || !path.is_file() {
+        bail!(
+            "the wheel of ONNX Runtime in `{}` holds no library",
+            python.display()
+        );
+    }
+    Ok(path)
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> anyhow::Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .with_context(|| format!("could not run `{program}`"))?;
+    if !status.success() {
+        bail!("`{program}` ended with {status}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_requirement_is_pinned() {
+        let text = std::fs::read_to_string(workspace_root().join(REQUIREMENTS)).unwrap();
+        let lines = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
+        let lines: Vec<_> = lines.collect();
+        assert!(lines.contains(&"mlflow==3.17.2"), "{lines:?}");
+        assert!(lines.iter().all(|line| line.contains("==")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_failing_command_is_named() {
+        let error = run(&mut Command::new("false")).unwrap_err();
+        assert!(
+            error.to_string().starts_with("`false` ended with"),
+            "{error}"
+        );
+        let error = run(&mut Command::new("no-such-program-at-all")).unwrap_err();
+        assert_eq!(error.to_string(), "could not run `no-such-program-at-all`");
+    }
+
+    #[test]
+    fn a_python_without_the_wheel_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("python");
+        std::os::unix::fs::symlink("/bin/false", &script).unwrap();
+        let error = onnxruntime_library(&script).unwrap_err();
+        assert!(error.to_string().contains("holds no library"), "{error}");
+    }
+}

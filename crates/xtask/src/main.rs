@@ -1,0 +1,48 @@
+//! The project's own commands.
+//!
+//! `cargo xtask test` prepares what the tests need and runs all of them; `cargo xtask differential`
+//! compares the built binary with MLflow and writes the report.
+#![expect(clippy::print_stdout, reason = "a command line talks to its user")]
+
+mod environment;
+mod test;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Prepare what the tests need and run every test
+    Test {
+        /// Fail when something cannot be tested here, instead of only saying so
+        #[arg(long)]
+        require_all: bool,
+        /// Run only the tests whose names contain this
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// Compare the answers of the built binary with MLflow's
+    Differential {
+        /// Write the report to this file instead of failing on differences
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Task::Test {
+            require_all,
+            filter,
+        } => test::all(require_all, filter.as_deref()),
+        Task::Differential { report } => test::differential(report.as_deref()),
+    }
+}
