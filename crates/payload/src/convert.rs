@@ -92,7 +92,11 @@ impl Rule {
             Declared::Type(_) => false,
         };
         let plain_float = declared_float && matches!(target, DType::F32 | DType::F64);
-        Self { declared, casts, plain_float }
+        Self {
+            declared,
+            casts,
+            plain_float,
+        }
     }
 }
 
@@ -124,8 +128,12 @@ impl std::fmt::Display for CellError {
             Self::Kind { found, wanted } => write!(formatter, "{found}, expected {wanted}"),
             Self::Range(wanted) => write!(formatter, "outside the range of {wanted}"),
             Self::Fraction(wanted) => write!(formatter, "not a whole number, expected {wanted}"),
-            Self::NotANumber(wanted) => write!(formatter, "text that is no number, expected {wanted}"),
-            Self::Missing(wanted) => write!(formatter, "missing, and {wanted} has no missing value"),
+            Self::NotANumber(wanted) => {
+                write!(formatter, "text that is no number, expected {wanted}")
+            }
+            Self::Missing(wanted) => {
+                write!(formatter, "missing, and {wanted} has no missing value")
+            }
             Self::Length(length) => write!(formatter, "not a list of {length} values"),
         }
     }
@@ -168,7 +176,9 @@ pub(crate) trait Element: Sized + Clone + Default {
 /// Converts one scalar of a payload.
 #[inline]
 pub(crate) fn convert<E: Element>(cell: Cell<'_>, rule: Rule) -> Result<E, CellError> {
-    if rule.plain_float && let Cell::Number(number) = cell {
+    if rule.plain_float
+        && let Cell::Number(number) = cell
+    {
         return plain_float(number, rule.casts);
     }
     let scalar = match rule.declared {
@@ -207,7 +217,10 @@ fn undeclared(cell: Cell<'_>, target: DType, casts: Casts) -> Result<Scalar, Cel
         Cell::Bool(value) => Ok(Scalar::Bool(value)),
         Cell::Number(number) => Ok(of_number(number)),
         Cell::Text(text) => Ok(Scalar::Text(text.into_owned())),
-        Cell::List | Cell::Object => Err(CellError::Kind { found: cell.kind(), wanted: target }),
+        Cell::List | Cell::Object => Err(CellError::Kind {
+            found: cell.kind(),
+            wanted: target,
+        }),
     }
 }
 
@@ -232,7 +245,10 @@ fn declare(cell: Cell<'_>, declared: DType, casts: Casts) -> Result<Scalar, Cell
 }
 
 fn declare_bool(cell: &Cell<'_>, casts: Casts) -> Result<Scalar, CellError> {
-    let kind = CellError::Kind { found: cell.kind(), wanted: DType::Bool };
+    let kind = CellError::Kind {
+        found: cell.kind(),
+        wanted: DType::Bool,
+    };
     let lossless = casts == Casts::Lossless;
     Ok(Scalar::Bool(match cell {
         Cell::Bool(value) => *value,
@@ -255,7 +271,12 @@ fn declare_float(cell: &Cell<'_>, declared: DType, casts: Casts) -> Result<Scala
         Cell::Null => Number::Float(f64::NAN),
         Cell::Bool(value) => Number::Integer(i64::from(*value)),
         Cell::Text(text) => number_in(text, declared)?,
-        Cell::List | Cell::Object => return Err(CellError::Kind { found: cell.kind(), wanted: declared }),
+        Cell::List | Cell::Object => {
+            return Err(CellError::Kind {
+                found: cell.kind(),
+                wanted: declared,
+            });
+        }
     };
     let value = number.to_f64();
     let narrow = match declared {
@@ -279,9 +300,14 @@ fn number_in(text: &str, wanted: DType) -> Result<Number, CellError> {
         return Ok(number);
     }
     let named = unsigned.trim_start_matches('-').to_ascii_lowercase();
-    let plain = unsigned.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'e' | b'E' | b'+'));
+    let plain = unsigned
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'e' | b'E' | b'+'));
     if matches!(named.as_str(), "nan" | "inf" | "infinity") || plain {
-        return unsigned.parse().map(Number::Float).map_err(|_| CellError::NotANumber(wanted));
+        return unsigned
+            .parse()
+            .map(Number::Float)
+            .map_err(|_| CellError::NotANumber(wanted));
     }
     Err(CellError::NotANumber(wanted))
 }
@@ -293,9 +319,14 @@ fn declare_text(cell: Cell<'_>, casts: Casts) -> Result<Scalar, CellError> {
         (Cell::Null, Casts::Lossless) => Err(CellError::Missing(DType::Str)),
         // numpy writes other values as Python would; a frame keeps them, and the engine refuses.
         (Cell::Null, Casts::NumpyArray) => Ok(Scalar::Text("None".into())),
-        (Cell::Bool(value), Casts::NumpyArray) => Ok(Scalar::Text(if value { "True" } else { "False" }.into())),
+        (Cell::Bool(value), Casts::NumpyArray) => {
+            Ok(Scalar::Text(if value { "True" } else { "False" }.into()))
+        }
         (Cell::Number(number), Casts::NumpyArray) => Ok(Scalar::Text(python_text(number))),
-        _ => Err(CellError::Kind { found, wanted: DType::Str }),
+        _ => Err(CellError::Kind {
+            found,
+            wanted: DType::Str,
+        }),
     }
 }
 
@@ -318,7 +349,12 @@ fn declare_integer(cell: &Cell<'_>, declared: DType, casts: Casts) -> Result<Sca
         Cell::Bool(value) => Number::Integer(i64::from(*value)),
         Cell::Text(text) => integer_in(text, declared, casts)?,
         Cell::Null => return Err(CellError::Missing(declared)),
-        Cell::List | Cell::Object => return Err(CellError::Kind { found: cell.kind(), wanted: declared }),
+        Cell::List | Cell::Object => {
+            return Err(CellError::Kind {
+                found: cell.kind(),
+                wanted: declared,
+            });
+        }
     };
     let scalar = match casts {
         Casts::Lossless => whole(number, declared)?,
@@ -328,7 +364,9 @@ fn declare_integer(cell: &Cell<'_>, declared: DType, casts: Casts) -> Result<Sca
         return Ok(scalar);
     }
     match (casts, number) {
-        (Casts::NumpyFrame, _) | (Casts::NumpyArray, Number::Float(_)) => Ok(wrapped(&scalar, declared)),
+        (Casts::NumpyFrame, _) | (Casts::NumpyArray, Number::Float(_)) => {
+            Ok(wrapped(&scalar, declared))
+        }
         _ => Err(CellError::Range(declared)),
     }
 }
@@ -337,7 +375,9 @@ fn declare_integer(cell: &Cell<'_>, declared: DType, casts: Casts) -> Result<Sca
 fn integer_in(text: &str, declared: DType, casts: Casts) -> Result<Number, CellError> {
     let number = number_in(text, declared)?;
     match number {
-        Number::Float(_) | Number::Overflow(_) if casts != Casts::Lossless => Err(CellError::NotANumber(declared)),
+        Number::Float(_) | Number::Overflow(_) if casts != Casts::Lossless => {
+            Err(CellError::NotANumber(declared))
+        }
         _ => Ok(number),
     }
 }
@@ -386,7 +426,11 @@ fn truncated(number: Number, declared: DType) -> Result<Scalar, CellError> {
     if declared == DType::U64 && value >= TWO_TO_63 {
         return Ok(Scalar::Unsigned(value as u64));
     }
-    if (-TWO_TO_63..TWO_TO_63).contains(&value) { Ok(Scalar::Integer(value as i64)) } else { Ok(Scalar::Integer(i64::MIN)) }
+    if (-TWO_TO_63..TWO_TO_63).contains(&value) {
+        Ok(Scalar::Integer(value as i64))
+    } else {
+        Ok(Scalar::Integer(i64::MIN))
+    }
 }
 
 fn in_range(scalar: &Scalar, declared: DType) -> bool {
@@ -514,10 +558,12 @@ impl Element for bool {
     fn from_scalar(value: Scalar, _casts: Casts) -> Result<Self, CellError> {
         match value {
             Scalar::Bool(value) => Ok(value),
-            Scalar::Integer(0) | Scalar::Unsigned(0) => Ok(false),
-            Scalar::Integer(1) | Scalar::Unsigned(1) => Ok(true),
-            Scalar::Float(value) if value == 0.0 || value == 1.0 => Ok(value == 1.0),
-            Scalar::Text(_) => Err(CellError::Kind { found: "text", wanted: DType::Bool }),
+            Scalar::Integer(0) | Scalar::Unsigned(0) | Scalar::Float(0.0) => Ok(false),
+            Scalar::Integer(1) | Scalar::Unsigned(1) | Scalar::Float(1.0) => Ok(true),
+            Scalar::Text(_) => Err(CellError::Kind {
+                found: "text",
+                wanted: DType::Bool,
+            }),
             _ => Err(CellError::Range(DType::Bool)),
         }
     }
@@ -529,9 +575,15 @@ impl Element for String {
     fn from_scalar(value: Scalar, _casts: Casts) -> Result<Self, CellError> {
         match value {
             Scalar::Text(text) => Ok(text),
-            Scalar::Bool(_) => Err(CellError::Kind { found: "a boolean", wanted: DType::Str }),
+            Scalar::Bool(_) => Err(CellError::Kind {
+                found: "a boolean",
+                wanted: DType::Str,
+            }),
             Scalar::Float(value) if value.is_nan() => Err(CellError::Missing(DType::Str)),
-            _ => Err(CellError::Kind { found: "a number", wanted: DType::Str }),
+            _ => Err(CellError::Kind {
+                found: "a number",
+                wanted: DType::Str,
+            }),
         }
     }
 }
@@ -547,19 +599,31 @@ mod tests {
     }
 
     fn long(text: &str, casts: Casts) -> Result<i64, CellError> {
-        convert(cell(text), Rule::new(Declared::Type(DType::I64), casts, DType::I64))
+        convert(
+            cell(text),
+            Rule::new(Declared::Type(DType::I64), casts, DType::I64),
+        )
     }
 
     fn int(text: &str, casts: Casts) -> Result<i32, CellError> {
-        convert(cell(text), Rule::new(Declared::Type(DType::I32), casts, DType::I32))
+        convert(
+            cell(text),
+            Rule::new(Declared::Type(DType::I32), casts, DType::I32),
+        )
     }
 
     fn single(text: &str, casts: Casts) -> Result<f32, CellError> {
-        convert(cell(text), Rule::new(Declared::Type(DType::F64), casts, DType::F32))
+        convert(
+            cell(text),
+            Rule::new(Declared::Type(DType::F64), casts, DType::F32),
+        )
     }
 
     fn truth(text: &str, casts: Casts) -> Result<bool, CellError> {
-        convert(cell(text), Rule::new(Declared::Type(DType::Bool), casts, DType::Bool))
+        convert(
+            cell(text),
+            Rule::new(Declared::Type(DType::Bool), casts, DType::Bool),
+        )
     }
 
     #[test]
@@ -567,12 +631,30 @@ mod tests {
         assert_eq!(long("3.0", Casts::Lossless), Ok(3));
         assert_eq!(long("1e3", Casts::Lossless), Ok(1000));
         assert_eq!(long("\"7\"", Casts::Lossless), Ok(7));
-        assert_eq!(long("1.5", Casts::Lossless), Err(CellError::Fraction(DType::I64)));
-        assert_eq!(long("9223372036854775808", Casts::Lossless), Err(CellError::Range(DType::I64)));
-        assert_eq!(long("null", Casts::Lossless), Err(CellError::Missing(DType::I64)));
-        assert_eq!(int("2147483648", Casts::Lossless), Err(CellError::Range(DType::I32)));
-        assert_eq!(single("1e300", Casts::Lossless), Err(CellError::Range(DType::F32)));
-        assert_eq!(single("1e400", Casts::Lossless), Err(CellError::Range(DType::F32)));
+        assert_eq!(
+            long("1.5", Casts::Lossless),
+            Err(CellError::Fraction(DType::I64))
+        );
+        assert_eq!(
+            long("9223372036854775808", Casts::Lossless),
+            Err(CellError::Range(DType::I64))
+        );
+        assert_eq!(
+            long("null", Casts::Lossless),
+            Err(CellError::Missing(DType::I64))
+        );
+        assert_eq!(
+            int("2147483648", Casts::Lossless),
+            Err(CellError::Range(DType::I32))
+        );
+        assert_eq!(
+            single("1e300", Casts::Lossless),
+            Err(CellError::Range(DType::F32))
+        );
+        assert_eq!(
+            single("1e400", Casts::Lossless),
+            Err(CellError::Range(DType::F32))
+        );
         assert_eq!(single("Infinity", Casts::Lossless), Ok(f32::INFINITY));
         assert!(single("null", Casts::Lossless).unwrap().is_nan());
         assert_eq!(truth("1", Casts::Lossless), Ok(true));
@@ -597,10 +679,19 @@ mod tests {
 
     #[test]
     fn a_list_refuses_integers_out_of_range() {
-        assert_eq!(int("2147483648", Casts::NumpyArray), Err(CellError::Range(DType::I32)));
+        assert_eq!(
+            int("2147483648", Casts::NumpyArray),
+            Err(CellError::Range(DType::I32))
+        );
         assert_eq!(int("1.9", Casts::NumpyArray), Ok(1));
-        assert_eq!(long("9223372036854775808", Casts::NumpyArray), Err(CellError::Range(DType::I64)));
-        let text: Result<String, _> = convert(cell("1.5"), Rule::new(Declared::Type(DType::Str), Casts::NumpyArray, DType::Str));
+        assert_eq!(
+            long("9223372036854775808", Casts::NumpyArray),
+            Err(CellError::Range(DType::I64))
+        );
+        let text: Result<String, _> = convert(
+            cell("1.5"),
+            Rule::new(Declared::Type(DType::Str), Casts::NumpyArray, DType::Str),
+        );
         assert_eq!(text.as_deref(), Ok("1.5"));
     }
 }

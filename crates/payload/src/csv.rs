@@ -14,31 +14,42 @@ use crate::plan::{Decoded, InputPlan};
 
 /// What pandas takes for a missing value (`pandas.io.parsers.readers.STR_NA_VALUES`).
 const MISSING: [&str; 19] = [
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
-    "NULL", "NaN", "None", "n/a", "nan", "null",
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
 /// Decodes a CSV body.
 pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let text = std::str::from_utf8(body).map_err(|error| {
-        DecodeError::malformed(format!("Ensure that input is a valid UTF-8 encoded string. Error: invalid byte at {}", error.valid_up_to()))
+        DecodeError::malformed(format!(
+            "Ensure that input is a valid UTF-8 encoded string. Error: invalid byte at {}",
+            error.valid_up_to()
+        ))
     })?;
     let mut reader = Reader { text, at: 0 };
     let mut record = Vec::new();
     if !reader.next(&mut record)? {
-        return Err(DecodeError::malformed("Failed to parse input as a Pandas DataFrame: the CSV is empty"));
+        return Err(DecodeError::malformed(
+            "Failed to parse input as a Pandas DataFrame: the CSV is empty",
+        ));
     }
     let mut frame = Frame::new(&plan.frame, body.len());
     if plan.compat == crate::Compat::Mlflow && plan.frame.tensor_answer {
-        return Err(DecodeError::malformed("Failed to parse input as a Pandas DataFrame: CSV does not go with a tensor signature"));
+        return Err(DecodeError::malformed(
+            "Failed to parse input as a Pandas DataFrame: CSV does not go with a tensor signature",
+        ));
     }
     let order = header(&mut frame, &record)?;
     let text_columns = text_columns(&frame, &plan.frame);
     let mut row = 0;
     while reader.next(&mut record)? {
         if record.len() > order.len() {
-            return Err(DecodeError::malformed(format!("row {row}: expected {} fields, saw {}", order.len(), record.len())));
+            return Err(DecodeError::malformed(format!(
+                "row {row}: expected {} fields, saw {}",
+                order.len(),
+                record.len()
+            )));
         }
         frame.add_row()?;
         for (position, column) in order.iter().enumerate() {
@@ -53,37 +64,66 @@ pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeErr
 }
 
 /// Where each field of a record leads, by the header.
-fn header(frame: &mut Frame<'_>, names: &[Cow<'_, str>]) -> Result<Vec<Option<usize>>, DecodeError> {
+fn header(
+    frame: &mut Frame<'_>,
+    names: &[Cow<'_, str>],
+) -> Result<Vec<Option<usize>>, DecodeError> {
     let plan = frame.plan();
     if plan.open {
         frame.set_width(names.len())?;
     }
     let known = frame.columns.len();
     let order: Vec<Option<usize>> = if plan.positional {
-        (0..names.len()).map(|position| (position < known).then_some(position)).collect()
+        (0..names.len())
+            .map(|position| (position < known).then_some(position))
+            .collect()
     } else {
-        names.iter().map(|name| plan.names.get(&**name).copied()).collect()
+        names
+            .iter()
+            .map(|name| plan.names.get(&**name).copied())
+            .collect()
     };
     for column in order.iter().flatten() {
         if frame.is_present(*column) {
-            return Err(DecodeError::malformed(format!("column `{}` is there twice", frame.columns[*column].name)));
+            return Err(DecodeError::malformed(format!(
+                "column `{}` is there twice",
+                frame.columns[*column].name
+            )));
         }
         frame.mark(*column);
     }
     frame.ignored = order.iter().filter(|column| column.is_none()).count();
     if frame.ignored > 0 && !plan.extra {
-        return Err(DecodeError::schema(format!("the data has {} columns, expected {known}", names.len())));
+        return Err(DecodeError::schema(format!(
+            "the data has {} columns, expected {known}",
+            names.len()
+        )));
     }
     Ok(order)
 }
 
 /// For each column, whether its fields stay text whatever they look like.
 fn text_columns(frame: &Frame<'_>, plan: &crate::plan::FramePlan) -> Vec<bool> {
-    frame.columns.iter().map(|column| takes_text(column.rule, plan.targets.get(column.tensor).map(|target| target.dtype))).collect()
+    frame
+        .columns
+        .iter()
+        .map(|column| {
+            takes_text(
+                column.rule,
+                plan.targets.get(column.tensor).map(|target| target.dtype),
+            )
+        })
+        .collect()
 }
 
 /// Puts a field into a cell: missing, a number, a truth value, or text.
-fn set(frame: &mut Frame<'_>, row: usize, column: usize, field: &str, text: bool) -> Result<(), CellError> {
+fn set(
+    frame: &mut Frame<'_>,
+    row: usize,
+    column: usize,
+    field: &str,
+    text: bool,
+) -> Result<(), CellError> {
     if MISSING.binary_search(&field).is_ok() {
         return frame.set(row, column, Cell::Null);
     }
@@ -96,7 +136,9 @@ fn set(frame: &mut Frame<'_>, row: usize, column: usize, field: &str, text: bool
             let casts = frame.columns[column].rule.casts;
             match number {
                 // `read_csv` with an integer type takes no fraction, and no more than 64 bits.
-                Number::Float(_) | Number::Huge(_) | Number::Overflow(_) if casts != Casts::Lossless => {
+                Number::Float(_) | Number::Huge(_) | Number::Overflow(_)
+                    if casts != Casts::Lossless =>
+                {
                     return frame.set(row, column, Cell::Text(Cow::Borrowed(trimmed)));
                 }
                 _ => Cell::Number(number),
@@ -163,7 +205,9 @@ impl<'a> Reader<'a> {
         let mut text: Option<String> = None;
         loop {
             let Some(step) = memchr::memchr(b'"', &bytes[start..]) else {
-                return Err(DecodeError::malformed("Failed to parse input as a Pandas DataFrame: a quoted field has no end"));
+                return Err(DecodeError::malformed(
+                    "Failed to parse input as a Pandas DataFrame: a quoted field has no end",
+                ));
             };
             let end = start + step;
             let part = &self.text[start..end];
@@ -208,7 +252,10 @@ mod tests {
 
     #[test]
     fn records_end_with_any_line_end() {
-        assert_eq!(records("a,b\n1,2\r\n\n3,\n"), [["a", "b"], ["1", "2"], ["3", ""]]);
+        assert_eq!(
+            records("a,b\n1,2\r\n\n3,\n"),
+            [["a", "b"], ["1", "2"], ["3", ""]]
+        );
         assert_eq!(records("a,b\r1,2"), [["a", "b"], ["1", "2"]]);
     }
 

@@ -11,7 +11,7 @@ use crate::batch::{MapKeys, MapRow, Output, Value};
 use crate::tensor::{Tensor, TensorData, ValueInfo};
 use crate::{AnswerShape, Compat, EncodeError, with_data};
 
-/// Writes `rows` of an output as `{"predictions": …}` to the end of `into`.
+/// Writes `rows` of an output as `{"predictions": …}` to the end of `json`.
 ///
 /// `rows` are counted in the leading dimension of the outputs; `all` says that they are the whole
 /// output, whatever its shape is. Records hold one entry for each output; an output with several
@@ -27,15 +27,17 @@ pub fn encode(
     infos: &[ValueInfo],
     answer: AnswerShape,
     compat: Compat,
-    into: &mut Vec<u8>,
+    json: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    let writer = Writer { literals: compat == Compat::Mlflow };
-    into.extend_from_slice(b"{\"predictions\":");
+    let writer = Writer {
+        literals: compat == Compat::Mlflow,
+    };
+    json.extend_from_slice(b"{\"predictions\":");
     match answer {
-        AnswerShape::Tensors => writer.tensors(output, rows, all, infos, into)?,
-        AnswerShape::Records => writer.records(output, rows, all, infos, compat, into)?,
+        AnswerShape::Tensors => writer.tensors(output, rows, all, infos, json)?,
+        AnswerShape::Records => writer.records(output, rows, all, infos, compat, json)?,
     }
-    into.push(b'}');
+    json.push(b'}');
     Ok(())
 }
 
@@ -53,18 +55,18 @@ impl Writer {
         rows: Range<usize>,
         all: bool,
         infos: &[ValueInfo],
-        into: &mut Vec<u8>,
+        json: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        into.push(b'{');
+        json.push(b'{');
         for (index, (value, info)) in output.values.iter().zip(infos).enumerate() {
             if index > 0 {
-                into.push(b',');
+                json.push(b',');
             }
-            text(&info.name, into);
-            into.push(b':');
-            self.value(value, rows.clone(), all, info, into)?;
+            text(&info.name, json);
+            json.push(b':');
+            self.value(value, rows.clone(), all, info, json)?;
         }
-        into.push(b'}');
+        json.push(b'}');
         Ok(())
     }
 
@@ -74,79 +76,81 @@ impl Writer {
         rows: Range<usize>,
         all: bool,
         info: &ValueInfo,
-        into: &mut Vec<u8>,
+        json: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         match value {
-            Value::Tensor(tensor) if all => self.nested(&tensor.data, &tensor.shape, 0, into),
+            Value::Tensor(tensor) if all => self.nested(&tensor.data, &tensor.shape, 0, json),
             Value::Tensor(tensor) => {
                 let width = row_width(tensor, rows.end, info)?;
                 let mut shape = tensor.shape.clone();
                 shape[0] = rows.len();
-                self.nested(&tensor.data, &shape, rows.start * width, into);
+                self.nested(&tensor.data, &shape, rows.start * width, json);
             }
             Value::Maps(maps) => {
                 let range = if all { 0..maps.len() } else { rows };
-                let maps = maps.get(range).ok_or_else(|| too_few(info))?;
-                list(maps, into, |map, into| self.map(map, into));
+                let chosen = maps.get(range).ok_or_else(|| too_few(info))?;
+                list(chosen, json, |map, json| self.map(map, json));
             }
-            Value::Sequence(tensors) => list(tensors, into, |tensor, into| self.nested(&tensor.data, &tensor.shape, 0, into)),
+            Value::Sequence(tensors) => list(tensors, json, |tensor, json| {
+                self.nested(&tensor.data, &tensor.shape, 0, json);
+            }),
         }
         Ok(())
     }
 
     /// A tensor as nested lists, from element `start` on.
-    fn nested(&self, data: &TensorData, shape: &[usize], start: usize, into: &mut Vec<u8>) {
+    fn nested(&self, data: &TensorData, shape: &[usize], start: usize, json: &mut Vec<u8>) {
         match shape {
-            [] => self.element(data, start, into),
-            [length] => self.elements(data, start..start + length, into),
+            [] => self.element(data, start, json),
+            [length] => self.elements(data, start..start + length, json),
             [length, rest @ ..] => {
                 let width: usize = rest.iter().product();
-                into.push(b'[');
+                json.push(b'[');
                 for index in 0..*length {
                     if index > 0 {
-                        into.push(b',');
+                        json.push(b',');
                     }
-                    self.nested(data, rest, start + index * width, into);
+                    self.nested(data, rest, start + index * width, json);
                 }
-                into.push(b']');
+                json.push(b']');
             }
         }
     }
 
     /// A flat list of elements: one type, one loop.
-    fn elements(&self, data: &TensorData, range: Range<usize>, into: &mut Vec<u8>) {
-        with_data!(data, values => list(values.get(range).unwrap_or_default(), into, |value, into| value.write(self, into)));
+    fn elements(&self, data: &TensorData, range: Range<usize>, json: &mut Vec<u8>) {
+        with_data!(data, values => list(values.get(range).unwrap_or_default(), json, |value, json| value.write(self, json)));
     }
 
-    fn element(&self, data: &TensorData, index: usize, into: &mut Vec<u8>) {
+    fn element(&self, data: &TensorData, index: usize, json: &mut Vec<u8>) {
         with_data!(data, values => match values.get(index) {
-            Some(value) => value.write(self, into),
-            None => into.extend_from_slice(b"null"),
+            Some(value) => value.write(self, json),
+            None => json.extend_from_slice(b"null"),
         });
     }
 
-    fn map(&self, map: &MapRow, into: &mut Vec<u8>) {
-        into.push(b'{');
+    fn map(&self, map: &MapRow, json: &mut Vec<u8>) {
+        json.push(b'{');
         let keys = match &map.keys {
             MapKeys::Integers(keys) => keys.len(),
             MapKeys::Strings(keys) => keys.len(),
         };
         for index in 0..keys {
             if index > 0 {
-                into.push(b',');
+                json.push(b',');
             }
             match &map.keys {
                 MapKeys::Integers(keys) => {
-                    into.push(b'"');
-                    into.extend_from_slice(itoa::Buffer::new().format(keys[index]).as_bytes());
-                    into.push(b'"');
+                    json.push(b'"');
+                    json.extend_from_slice(itoa::Buffer::new().format(keys[index]).as_bytes());
+                    json.push(b'"');
                 }
-                MapKeys::Strings(keys) => text(&keys[index], into),
+                MapKeys::Strings(keys) => text(&keys[index], json),
             }
-            into.push(b':');
-            self.element(&map.values, index, into);
+            json.push(b':');
+            self.element(&map.values, index, json);
         }
-        into.push(b'}');
+        json.push(b'}');
     }
 
     /// A list of records.
@@ -157,7 +161,7 @@ impl Writer {
         all: bool,
         infos: &[ValueInfo],
         compat: Compat,
-        into: &mut Vec<u8>,
+        json: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let columns = output
             .values
@@ -169,39 +173,44 @@ impl Writer {
         if columns.iter().any(|column| column.count != count) {
             return Err(EncodeError("All arrays must be of the same length: the outputs of the model differ in their rows".into()));
         }
-        into.push(b'[');
+        json.push(b'[');
         for row in 0..count {
-            into.extend_from_slice(if row > 0 { b",{" } else { b"{" });
+            json.extend_from_slice(if row > 0 { b",{" } else { b"{" });
             for (index, column) in columns.iter().enumerate() {
                 if index > 0 {
-                    into.push(b',');
+                    json.push(b',');
                 }
-                into.extend_from_slice(&column.key);
+                json.extend_from_slice(&column.key);
                 match column.value {
                     Value::Tensor(tensor) => {
-                        self.nested(&tensor.data, column.tail, (column.first + row) * column.width, into);
+                        self.nested(
+                            &tensor.data,
+                            column.tail,
+                            (column.first + row) * column.width,
+                            json,
+                        );
                     }
                     Value::Maps(maps) => match maps.get(column.first + row) {
-                        Some(map) => self.map(map, into),
-                        None => into.extend_from_slice(b"null"),
+                        Some(map) => self.map(map, json),
+                        None => json.extend_from_slice(b"null"),
                     },
                     Value::Sequence(tensors) => match tensors.get(column.first + row) {
-                        Some(tensor) => self.nested(&tensor.data, &tensor.shape, 0, into),
-                        None => into.extend_from_slice(b"null"),
+                        Some(tensor) => self.nested(&tensor.data, &tensor.shape, 0, json),
+                        None => json.extend_from_slice(b"null"),
                     },
                 }
             }
-            into.push(b'}');
+            json.push(b'}');
         }
-        into.push(b']');
+        json.push(b']');
         Ok(())
     }
 
-    fn float(&self, value: f64, into: &mut Vec<u8>) {
+    fn float(&self, value: f64, json: &mut Vec<u8>) {
         if value.is_finite() {
-            finite(value, into);
+            finite(value, json);
         } else if self.literals {
-            into.extend_from_slice(if value.is_nan() {
+            json.extend_from_slice(if value.is_nan() {
                 b"NaN"
             } else if value > 0.0 {
                 b"Infinity"
@@ -209,7 +218,7 @@ impl Writer {
                 b"-Infinity"
             });
         } else {
-            into.extend_from_slice(b"null");
+            json.extend_from_slice(b"null");
         }
     }
 }
@@ -230,11 +239,24 @@ struct RecordColumn<'o> {
 }
 
 impl<'o> RecordColumn<'o> {
-    fn new(value: &'o Value, info: &ValueInfo, rows: &Range<usize>, all: bool, compat: Compat) -> Result<Self, EncodeError> {
+    fn new(
+        value: &'o Value,
+        info: &ValueInfo,
+        rows: &Range<usize>,
+        all: bool,
+        compat: Compat,
+    ) -> Result<Self, EncodeError> {
         let mut key = Vec::new();
         text(&info.name, &mut key);
         key.push(b':');
-        let mut column = Self { key, value, first: rows.start, count: rows.len(), width: 1, tail: &[] };
+        let mut column = Self {
+            key,
+            value,
+            first: rows.start,
+            count: rows.len(),
+            width: 1,
+            tail: &[],
+        };
         match value {
             Value::Tensor(tensor) => column.of_tensor(tensor, rows, all, compat, info)?,
             Value::Maps(maps) if all => column.count = maps.len(),
@@ -255,7 +277,11 @@ impl<'o> RecordColumn<'o> {
         compat: Compat,
         info: &ValueInfo,
     ) -> Result<(), EncodeError> {
-        let width = if all { width_of(tensor) } else { row_width(tensor, rows.end, info)? };
+        let width = if all {
+            width_of(tensor)
+        } else {
+            row_width(tensor, rows.end, info)?
+        };
         if all {
             self.first = 0;
             self.count = tensor.shape.first().copied().unwrap_or(1);
@@ -290,35 +316,38 @@ fn row_width(tensor: &Tensor, rows: usize, info: &ValueInfo) -> Result<usize, En
 
 #[cold]
 fn too_few(info: &ValueInfo) -> EncodeError {
-    EncodeError(format!("the model's output `{}` has fewer rows than its inputs", info.name))
+    EncodeError(format!(
+        "the model's output `{}` has fewer rows than its inputs",
+        info.name
+    ))
 }
 
 /// Writes the items of a list.
 #[inline]
-fn list<T>(items: &[T], into: &mut Vec<u8>, mut write: impl FnMut(&T, &mut Vec<u8>)) {
-    into.push(b'[');
+fn list<T>(items: &[T], json: &mut Vec<u8>, mut write: impl FnMut(&T, &mut Vec<u8>)) {
+    json.push(b'[');
     let mut items = items.iter();
     if let Some(first) = items.next() {
-        write(first, into);
+        write(first, json);
         for item in items {
-            into.push(b',');
-            write(item, into);
+            json.push(b',');
+            write(item, json);
         }
     }
-    into.push(b']');
+    json.push(b']');
 }
 
 /// An element that knows how to write itself.
 trait Write {
-    fn write(&self, writer: &Writer, into: &mut Vec<u8>);
+    fn write(&self, writer: &Writer, json: &mut Vec<u8>);
 }
 
 macro_rules! write_integer {
     ($($type:ty)*) => {
         $(impl Write for $type {
             #[inline]
-            fn write(&self, _writer: &Writer, into: &mut Vec<u8>) {
-                into.extend_from_slice(itoa::Buffer::new().format(*self).as_bytes());
+            fn write(&self, _writer: &Writer, json: &mut Vec<u8>) {
+                json.extend_from_slice(itoa::Buffer::new().format(*self).as_bytes());
             }
         })*
     };
@@ -327,64 +356,66 @@ macro_rules! write_integer {
 write_integer!(i8 i16 i32 i64 u8 u16 u32 u64);
 
 impl Write for bool {
-    fn write(&self, _writer: &Writer, into: &mut Vec<u8>) {
-        into.extend_from_slice(if *self { b"true" } else { b"false" });
+    fn write(&self, _writer: &Writer, json: &mut Vec<u8>) {
+        json.extend_from_slice(if *self { b"true" } else { b"false" });
     }
 }
 
 impl Write for f64 {
     #[inline]
-    fn write(&self, writer: &Writer, into: &mut Vec<u8>) {
-        writer.float(*self, into);
+    fn write(&self, writer: &Writer, json: &mut Vec<u8>) {
+        writer.float(*self, json);
     }
 }
 
 impl Write for f32 {
     #[inline]
-    fn write(&self, writer: &Writer, into: &mut Vec<u8>) {
-        writer.float(f64::from(*self), into);
+    fn write(&self, writer: &Writer, json: &mut Vec<u8>) {
+        writer.float(f64::from(*self), json);
     }
 }
 
 impl Write for f16 {
-    fn write(&self, writer: &Writer, into: &mut Vec<u8>) {
-        writer.float(self.to_f64(), into);
+    fn write(&self, writer: &Writer, json: &mut Vec<u8>) {
+        writer.float(self.to_f64(), json);
     }
 }
 
 impl Write for String {
-    fn write(&self, _writer: &Writer, into: &mut Vec<u8>) {
-        text(self, into);
+    fn write(&self, _writer: &Writer, json: &mut Vec<u8>) {
+        text(self, json);
     }
 }
 
 #[inline]
-fn finite(value: f64, into: &mut Vec<u8>) {
-    into.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+fn finite(value: f64, json: &mut Vec<u8>) {
+    json.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
 }
 
 /// A float as Python's `repr` writes it.
-pub(crate) fn python_float(value: f64, into: &mut Vec<u8>) {
+pub(crate) fn python_float(value: f64, json: &mut Vec<u8>) {
     if value.is_nan() {
-        into.extend_from_slice(b"nan");
+        json.extend_from_slice(b"nan");
     } else if value.is_infinite() {
-        into.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
+        json.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
     } else {
         let magnitude = value.abs();
         if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) {
             let text = format!("{value:e}");
             let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-            let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-            into.extend_from_slice(format!("{mantissa}e{sign}{digits:0>2}").as_bytes());
+            let (sign, digits) = exponent
+                .strip_prefix('-')
+                .map_or(('+', exponent), |digits| ('-', digits));
+            json.extend_from_slice(format!("{mantissa}e{sign}{digits:0>2}").as_bytes());
         } else {
-            into.extend_from_slice(format!("{value:?}").as_bytes());
+            json.extend_from_slice(format!("{value:?}").as_bytes());
         }
     }
 }
 
 /// Text as a JSON string.
-fn text(value: &str, into: &mut Vec<u8>) {
-    into.push(b'"');
+fn text(value: &str, json: &mut Vec<u8>) {
+    json.push(b'"');
     let mut start = 0;
     for (at, byte) in value.bytes().enumerate() {
         let escape: &[u8] = match byte {
@@ -396,82 +427,191 @@ fn text(value: &str, into: &mut Vec<u8>) {
             0..0x20 => b"",
             _ => continue,
         };
-        into.extend_from_slice(&value.as_bytes()[start..at]);
+        json.extend_from_slice(&value.as_bytes()[start..at]);
         if escape.is_empty() {
-            into.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
+            json.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
         } else {
-            into.extend_from_slice(escape);
+            json.extend_from_slice(escape);
         }
         start = at + 1;
     }
-    into.extend_from_slice(&value.as_bytes()[start..]);
-    into.push(b'"');
+    json.extend_from_slice(&value.as_bytes()[start..]);
+    json.push(b'"');
 }
 
 #[cfg(test)]
 mod tests {
     use super::{encode, python_float};
-    use crate::{AnswerShape, Compat, DType, MapKeys, MapRow, Output, Tensor, TensorData, Value, ValueInfo, ValueKind};
+    use crate::{
+        AnswerShape, Compat, DType, MapKeys, MapRow, Output, Tensor, TensorData, Value, ValueInfo,
+        ValueKind,
+    };
 
     fn info(name: &str) -> ValueInfo {
-        ValueInfo { name: name.into(), kind: ValueKind::Tensor { dtype: DType::F32, shape: None } }
+        ValueInfo {
+            name: name.into(),
+            kind: ValueKind::Tensor {
+                dtype: DType::F32,
+                shape: None,
+            },
+        }
     }
 
-    fn answer(values: Vec<Value>, rows: std::ops::Range<usize>, all: bool, shape: AnswerShape, compat: Compat) -> Result<String, String> {
+    fn answer(
+        values: Vec<Value>,
+        rows: std::ops::Range<usize>,
+        all: bool,
+        shape: AnswerShape,
+        compat: Compat,
+    ) -> Result<String, String> {
         let infos = [info("label"), info("p")];
         let mut text = Vec::new();
-        encode(&Output { values }, rows, all, &infos, shape, compat, &mut text).map_err(|error| error.0)?;
+        encode(
+            &Output { values },
+            rows,
+            all,
+            &infos,
+            shape,
+            compat,
+            &mut text,
+        )
+        .map_err(|error| error.0)?;
         Ok(String::from_utf8(text).unwrap())
     }
 
     fn labels() -> Value {
-        Value::Tensor(Tensor { shape: vec![2], data: TensorData::I64(vec![0, 9_007_199_254_740_993]) })
+        Value::Tensor(Tensor {
+            shape: vec![2],
+            data: TensorData::I64(vec![0, 9_007_199_254_740_993]),
+        })
     }
 
     fn matrix() -> Value {
-        Value::Tensor(Tensor { shape: vec![2, 2], data: TensorData::F32(vec![0.1, f32::NAN, f32::INFINITY, 3.0]) })
+        Value::Tensor(Tensor {
+            shape: vec![2, 2],
+            data: TensorData::F32(vec![0.1, f32::NAN, f32::INFINITY, 3.0]),
+        })
     }
 
     #[test]
     fn tensors_are_keyed_by_output() {
-        let strict = answer(vec![labels(), matrix()], 0..2, true, AnswerShape::Tensors, Compat::Strict);
-        assert_eq!(strict.unwrap(), r#"{"predictions":{"label":[0,9007199254740993],"p":[[0.10000000149011612,null],[null,3.0]]}}"#);
-        let mlflow = answer(vec![labels(), matrix()], 1..2, false, AnswerShape::Tensors, Compat::Mlflow);
-        assert_eq!(mlflow.unwrap(), r#"{"predictions":{"label":[9007199254740993],"p":[[Infinity,3.0]]}}"#);
+        let strict = answer(
+            vec![labels(), matrix()],
+            0..2,
+            true,
+            AnswerShape::Tensors,
+            Compat::Strict,
+        );
+        assert_eq!(
+            strict.unwrap(),
+            r#"{"predictions":{"label":[0,9007199254740993],"p":[[0.10000000149011612,null],[null,3.0]]}}"#
+        );
+        let mlflow = answer(
+            vec![labels(), matrix()],
+            1..2,
+            false,
+            AnswerShape::Tensors,
+            Compat::Mlflow,
+        );
+        assert_eq!(
+            mlflow.unwrap(),
+            r#"{"predictions":{"label":[9007199254740993],"p":[[Infinity,3.0]]}}"#
+        );
     }
 
     #[test]
     fn records_hold_a_list_where_mlflow_fails() {
-        let strict = answer(vec![labels(), matrix()], 1..2, false, AnswerShape::Records, Compat::Strict);
-        assert_eq!(strict.unwrap(), r#"{"predictions":[{"label":9007199254740993,"p":[null,3.0]}]}"#);
-        let mlflow = answer(vec![labels(), matrix()], 0..2, true, AnswerShape::Records, Compat::Mlflow);
-        assert!(mlflow.unwrap_err().starts_with("All arrays must be of the same length"));
+        let strict = answer(
+            vec![labels(), matrix()],
+            1..2,
+            false,
+            AnswerShape::Records,
+            Compat::Strict,
+        );
+        assert_eq!(
+            strict.unwrap(),
+            r#"{"predictions":[{"label":9007199254740993,"p":[null,3.0]}]}"#
+        );
+        let mlflow = answer(
+            vec![labels(), matrix()],
+            0..2,
+            true,
+            AnswerShape::Records,
+            Compat::Mlflow,
+        );
+        assert!(
+            mlflow
+                .unwrap_err()
+                .starts_with("All arrays must be of the same length")
+        );
     }
 
     #[test]
     fn maps_keep_their_keys_as_text() {
-        let map = MapRow { keys: MapKeys::Integers(vec![0, 1]), values: TensorData::F32(vec![0.5, 0.25]) };
+        let map = MapRow {
+            keys: MapKeys::Integers(vec![0, 1]),
+            values: TensorData::F32(vec![0.5, 0.25]),
+        };
         let maps = Value::Maps(vec![map.clone(), map]);
-        let text = answer(vec![labels(), maps], 0..1, false, AnswerShape::Records, Compat::Mlflow);
-        assert_eq!(text.unwrap(), r#"{"predictions":[{"label":0,"p":{"0":0.5,"1":0.25}}]}"#);
+        let text = answer(
+            vec![labels(), maps],
+            0..1,
+            false,
+            AnswerShape::Records,
+            Compat::Mlflow,
+        );
+        assert_eq!(
+            text.unwrap(),
+            r#"{"predictions":[{"label":0,"p":{"0":0.5,"1":0.25}}]}"#
+        );
     }
 
     #[test]
     fn text_is_escaped() {
-        let value = Value::Tensor(Tensor { shape: vec![1], data: TensorData::Str(vec!["a\"\\\n\u{1}é".into()]) });
-        let text = answer(vec![value], 0..1, true, AnswerShape::Tensors, Compat::Strict).unwrap();
-        assert_eq!(text, "{\"predictions\":{\"label\":[\"a\\\"\\\\\\n\\u0001é\"]}}");
+        let value = Value::Tensor(Tensor {
+            shape: vec![1],
+            data: TensorData::Str(vec!["a\"\\\n\u{1}é".into()]),
+        });
+        let text = answer(
+            vec![value],
+            0..1,
+            true,
+            AnswerShape::Tensors,
+            Compat::Strict,
+        )
+        .unwrap();
+        assert_eq!(
+            text,
+            "{\"predictions\":{\"label\":[\"a\\\"\\\\\\n\\u0001é\"]}}"
+        );
         assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
     }
 
     #[test]
     fn rows_that_are_not_there_are_an_error() {
-        assert!(answer(vec![labels()], 1..3, false, AnswerShape::Tensors, Compat::Strict).is_err());
+        assert!(
+            answer(
+                vec![labels()],
+                1..3,
+                false,
+                AnswerShape::Tensors,
+                Compat::Strict
+            )
+            .is_err()
+        );
     }
 
     #[test]
     fn floats_as_python_writes_them() {
-        for (value, expected) in [(1e-10, "1e-10"), (1e16, "1e+16"), (123_456_789.123, "123456789.123"), (0.0001, "0.0001"), (0.000_01, "1e-05"), (1.5, "1.5"), (3.0, "3.0")] {
+        for (value, expected) in [
+            (1e-10, "1e-10"),
+            (1e16, "1e+16"),
+            (123_456_789.123, "123456789.123"),
+            (0.0001, "0.0001"),
+            (0.000_01, "1e-05"),
+            (1.5, "1.5"),
+            (3.0, "3.0"),
+        ] {
             let mut text = Vec::new();
             python_float(value, &mut text);
             assert_eq!(String::from_utf8(text).unwrap(), expected);

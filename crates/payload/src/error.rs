@@ -31,17 +31,29 @@ pub struct DecodeError {
 impl DecodeError {
     #[cold]
     pub(crate) fn malformed(message: impl Into<String>) -> Self {
-        Self { kind: DecodeErrorKind::Malformed, message: format!("Invalid input. {}", message.into()) }
+        Self {
+            kind: DecodeErrorKind::Malformed,
+            message: format!("Invalid input. {}", message.into()),
+        }
     }
 
     #[cold]
     pub(crate) fn schema(message: impl Into<String>) -> Self {
-        Self { kind: DecodeErrorKind::Schema, message: format!("Failed to enforce schema of data. Error: {}", message.into()) }
+        Self {
+            kind: DecodeErrorKind::Schema,
+            message: format!(
+                "Failed to enforce schema of data. Error: {}",
+                message.into()
+            ),
+        }
     }
 
     #[cold]
     pub(crate) fn params(message: impl Into<String>) -> Self {
-        Self { kind: DecodeErrorKind::Params, message: message.into() }
+        Self {
+            kind: DecodeErrorKind::Params,
+            message: message.into(),
+        }
     }
 
     #[cold]

@@ -42,7 +42,9 @@ const fn inferred(kinds: u8) -> Option<DType> {
         kind::INTEGER => Some(DType::I64),
         kind::BOOL => Some(DType::Bool),
         kind::TEXT => Some(DType::Str),
-        _ if kinds & !(kind::INTEGER | kind::FLOAT | kind::NULL) == 0 && kinds & (kind::INTEGER | kind::FLOAT) != 0 => {
+        _ if kinds & !(kind::INTEGER | kind::FLOAT | kind::NULL) == 0
+            && kinds & (kind::INTEGER | kind::FLOAT) != 0 =>
+        {
             Some(DType::F64)
         }
         _ => None,
@@ -65,7 +67,10 @@ pub(crate) enum Place<'a> {
 impl std::fmt::Display for Place<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Split(row, position) => write!(formatter, "row {row} at $.dataframe_split.data[{row}][{position}]"),
+            Self::Split(row, position) => write!(
+                formatter,
+                "row {row} at $.dataframe_split.data[{row}][{position}]"
+            ),
             Self::Record(key, row) => write!(formatter, "row {row} at $.{key}[{row}]"),
             Self::Column(key, row) => write!(formatter, "row {row} at $.{key}.*[{row}]"),
             Self::Row(row) => write!(formatter, "row {row}"),
@@ -95,11 +100,19 @@ impl<'p> Frame<'p> {
         Self {
             plan,
             columns: Cow::Borrowed(&plan.columns),
-            data: plan.targets.iter().map(|target| TensorData::with_capacity(target.dtype, 0)).collect(),
+            data: plan
+                .targets
+                .iter()
+                .map(|target| TensorData::with_capacity(target.dtype, 0))
+                .collect(),
             widths: plan.targets.iter().map(|target| target.width).collect(),
             rows: 0,
             present: vec![false; plan.columns.len()],
-            kinds: if plan.observe { vec![0; plan.columns.len()] } else { Vec::new() },
+            kinds: if plan.observe {
+                vec![0; plan.columns.len()]
+            } else {
+                Vec::new()
+            },
             room: bytes.saturating_mul(ELEMENTS_PER_BYTE).saturating_add(1024),
             ignored: 0,
         }
@@ -117,17 +130,25 @@ impl<'p> Frame<'p> {
 
     /// In an open frame, the payload has this many columns. Keeps the rows that are there.
     pub(crate) fn set_width(&mut self, width: usize) -> Result<(), DecodeError> {
-        let Some(first) = self.plan.columns.first() else { return Ok(()) };
+        let Some(first) = self.plan.columns.first() else {
+            return Ok(());
+        };
         let old = self.widths.first().copied().unwrap_or_default();
         if self.rows > 0 && width > old {
             self.widen(old, width)?;
         }
-        let column = |offset| Column { offset, name: offset.to_string().into(), ..first.clone() };
+        let column = |offset| Column {
+            offset,
+            name: offset.to_string().into(),
+            ..first.clone()
+        };
         self.columns = Cow::Owned((0..width).map(column).collect());
         self.widths = vec![width];
         self.present.resize(width, false);
         if self.plan.observe {
-            self.kinds.resize(width, kind::NULL);
+            // A column that shows up after rows is missing in those.
+            self.kinds
+                .resize(width, if self.rows > 0 { kind::NULL } else { 0 });
         }
         Ok(())
     }
@@ -137,22 +158,20 @@ impl<'p> Frame<'p> {
         self.claim(self.rows.saturating_mul(new))?;
         let rows = self.rows;
         for data in &mut self.data {
-            with_data!(data, values => {
-                let missing = missing(values).ok_or_else(|| DecodeError::malformed("records differ in their columns, and the model's input has no missing value"))?;
-                let mut wide = Vec::with_capacity(rows * new);
-                for row in values.chunks(old.max(1)) {
-                    wide.extend_from_slice(row);
-                    wide.resize(wide.len() + new - old, missing.clone());
-                }
-                *values = wide;
-            });
+            if !with_data!(data, values => widened(values, rows, old, new)) {
+                return Err(DecodeError::malformed(
+                    "records differ in their columns, and the model's input has no missing value",
+                ));
+            }
         }
         Ok(())
     }
 
     fn claim(&self, elements: usize) -> Result<(), DecodeError> {
         if elements > self.room {
-            return Err(DecodeError::malformed("the payload is too sparse for its size: most values are missing"));
+            return Err(DecodeError::malformed(
+                "the payload is too sparse for its size: most values are missing",
+            ));
         }
         Ok(())
     }
@@ -160,7 +179,7 @@ impl<'p> Frame<'p> {
     /// Adds a row, to be filled by [`Frame::set`].
     pub(crate) fn add_row(&mut self) -> Result<(), DecodeError> {
         for (data, width) in self.data.iter_mut().zip(&self.widths) {
-            with_data!(data, values => values.resize(values.len() + width, Default::default()));
+            data.resize(data.len() + width);
         }
         self.rows += 1;
         let width: usize = self.widths.iter().sum();
@@ -169,12 +188,25 @@ impl<'p> Frame<'p> {
 
     /// Puts a scalar into a cell.
     #[inline]
-    pub(crate) fn set(&mut self, row: usize, column: usize, cell: Cell<'_>) -> Result<(), CellError> {
+    pub(crate) fn set(
+        &mut self,
+        row: usize,
+        column: usize,
+        cell: Cell<'_>,
+    ) -> Result<(), CellError> {
         if self.plan.observe {
             self.kinds[column] |= kind_of(&cell);
         }
-        let Column { rule, tensor, offset, list, .. } = self.columns[column];
-        let Some(data) = self.data.get_mut(tensor) else { return Ok(()) };
+        let Column {
+            rule,
+            tensor,
+            offset,
+            list,
+            ..
+        } = self.columns[column];
+        let Some(data) = self.data.get_mut(tensor) else {
+            return Ok(());
+        };
         if let Some(length) = list {
             return Err(CellError::Length(length));
         }
@@ -186,8 +218,16 @@ impl<'p> Frame<'p> {
     }
 
     /// Puts one value of a list into a cell.
-    pub(crate) fn set_item(&mut self, row: usize, column: usize, item: usize, cell: Cell<'_>) -> Result<(), CellError> {
-        let Column { rule, tensor, list, .. } = self.columns[column];
+    pub(crate) fn set_item(
+        &mut self,
+        row: usize,
+        column: usize,
+        item: usize,
+        cell: Cell<'_>,
+    ) -> Result<(), CellError> {
+        let Column {
+            rule, tensor, list, ..
+        } = self.columns[column];
         let length = list.unwrap_or_default();
         let Some(data) = self.data.get_mut(tensor).filter(|_| item < length) else {
             return Err(CellError::Length(length));
@@ -221,7 +261,8 @@ impl<'p> Frame<'p> {
             let message = format!("row {row} has no value for column `{}`", entry.name);
             return Err(DecodeError::schema(message));
         }
-        self.set(row, column, Cell::Null).map_err(|error| self.cell_error(column, Place::Row(row), &error))
+        self.set(row, column, Cell::Null)
+            .map_err(|error| self.cell_error(column, Place::Row(row), &error))
     }
 
     /// The buffer of the one tensor, and the rows so far, for a reader that fills whole rows.
@@ -231,7 +272,12 @@ impl<'p> Frame<'p> {
 
     /// An error at a cell, with the place where the payload has it.
     #[cold]
-    pub(crate) fn cell_error(&self, column: usize, place: Place<'_>, error: &CellError) -> DecodeError {
+    pub(crate) fn cell_error(
+        &self,
+        column: usize,
+        place: Place<'_>,
+        error: &CellError,
+    ) -> DecodeError {
         let name = self.columns.get(column).map_or("?", |column| &column.name);
         let message = format!("{place}, column `{name}`: the value is {error}");
         match error {
@@ -250,7 +296,12 @@ impl<'p> Frame<'p> {
             self.check_kinds()?;
         }
         let mut inputs = Vec::with_capacity(self.data.len());
-        for ((data, target), width) in self.data.into_iter().zip(&self.plan.targets).zip(&self.widths) {
+        for ((data, target), width) in self
+            .data
+            .into_iter()
+            .zip(&self.plan.targets)
+            .zip(&self.widths)
+        {
             let mut shape = Vec::with_capacity(1 + target.tail.len());
             shape.push(self.rows);
             if self.plan.open {
@@ -260,8 +311,19 @@ impl<'p> Frame<'p> {
             }
             inputs.push(Tensor { shape, data });
         }
-        let answer = if self.plan.tensor_answer { AnswerShape::Tensors } else { AnswerShape::Records };
-        Ok(Decoded { batch: Batch { inputs, rows: self.rows }, answer, ignored: self.ignored })
+        let answer = if self.plan.tensor_answer {
+            AnswerShape::Tensors
+        } else {
+            AnswerShape::Records
+        };
+        Ok(Decoded {
+            batch: Batch {
+                inputs,
+                rows: self.rows,
+            },
+            answer,
+            ignored: self.ignored,
+        })
     }
 
     /// Columns that the payload does not have: an error if required, else filled.
@@ -269,13 +331,27 @@ impl<'p> Frame<'p> {
         if self.present.iter().all(|present| *present) {
             return Ok(());
         }
-        let absent: Vec<usize> = (0..self.columns.len()).filter(|column| !self.present[*column]).collect();
-        let required: Vec<&str> =
-            absent.iter().map(|column| &self.columns[*column]).filter(|column| column.required).map(|column| &*column.name).collect();
+        let absent: Vec<usize> = (0..self.columns.len())
+            .filter(|column| !self.present[*column])
+            .collect();
+        let required: Vec<&str> = absent
+            .iter()
+            .map(|column| &self.columns[*column])
+            .filter(|column| column.required)
+            .map(|column| &*column.name)
+            .collect();
         if !required.is_empty() {
-            let names = required.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+            let names = required
+                .iter()
+                .map(|name| format!("'{name}'"))
+                .collect::<Vec<_>>()
+                .join(", ");
             let message = format!("Model is missing inputs [{names}].");
-            return Err(if self.plan.observe { DecodeError::model(message) } else { DecodeError::schema(message) });
+            return Err(if self.plan.observe {
+                DecodeError::model(message)
+            } else {
+                DecodeError::schema(message)
+            });
         }
         for column in absent {
             self.fill_column(column)?;
@@ -286,31 +362,44 @@ impl<'p> Frame<'p> {
     /// An optional column that is absent: missing values, where the engine's type has one.
     fn fill_column(&mut self, column: usize) -> Result<(), DecodeError> {
         let entry = &self.columns[column];
-        let Some(data) = self.data.get_mut(entry.tensor) else { return Ok(()) };
+        let Some(data) = self.data.get_mut(entry.tensor) else {
+            return Ok(());
+        };
         let name = &entry.name;
         if entry.rule.casts != Casts::Lossless {
-            return Err(DecodeError::model(format!("the optional column `{name}` is absent, and the model needs it")));
+            return Err(DecodeError::model(format!(
+                "the optional column `{name}` is absent, and the model needs it"
+            )));
         }
         let (width, offset) = (self.widths[entry.tensor], entry.offset);
         let rows = self.rows;
-        with_data!(data, values => {
-            let missing = missing(values).ok_or_else(|| {
-                DecodeError::schema(format!("the optional column `{name}` is absent, and the model's input has no missing value"))
-            })?;
-            for row in 0..rows {
-                values[row * width + offset] = missing.clone();
-            }
-        });
-        Ok(())
+        if with_data!(data, values => fill(values, rows, width, offset)) {
+            return Ok(());
+        }
+        Err(DecodeError::schema(format!(
+            "the optional column `{name}` is absent, and the model's input has no missing value"
+        )))
     }
 
     /// What numpy would infer, against what the engine takes.
     fn check_kinds(&self) -> Result<(), DecodeError> {
         for (tensor, target) in self.plan.targets.iter().enumerate() {
-            let columns = self.columns.iter().zip(&self.kinds).filter(|(column, _)| column.tensor == tensor);
+            let columns = self
+                .columns
+                .iter()
+                .zip(&self.kinds)
+                .filter(|(column, _)| column.tensor == tensor);
             let mut types = columns.map(|(_, kinds)| inferred(*kinds));
             let first = types.next().flatten();
-            let common = types.try_fold(first, |common, kind| Some(common.zip(kind).and_then(|(left, right)| promote(left, right)))).flatten();
+            let common = types
+                .try_fold(first, |common, kind| {
+                    Some(
+                        common
+                            .zip(kind)
+                            .and_then(|(left, right)| promote(left, right)),
+                    )
+                })
+                .flatten();
             if !accepts(common, target.dtype) {
                 return Err(inferred_error(common, target.dtype));
             }
@@ -328,7 +417,9 @@ pub(crate) fn accepts(actual: Option<DType>, target: DType) -> bool {
 #[cold]
 pub(crate) fn inferred_error(actual: Option<DType>, target: DType) -> DecodeError {
     let actual = actual.map_or("object", DType::numpy_name);
-    DecodeError::model(format!("the model takes {target}, and the values make an array of {actual}"))
+    DecodeError::model(format!(
+        "the model takes {target}, and the values make an array of {actual}"
+    ))
 }
 
 /// The type that numpy infers for a list of these kinds; `None` is `object`.
@@ -343,9 +434,30 @@ pub(crate) const fn inferred_array(kinds: u8) -> Option<DType> {
     }
 }
 
-/// The element for a missing value, of the type that the buffer holds.
-fn missing<E: Element>(_values: &[E]) -> Option<E> {
-    E::missing()
+/// Gives `rows` rows of `old` elements `new` of them, the others missing; `false` where the type has
+/// no missing value.
+fn widened<E: Element>(values: &mut Vec<E>, rows: usize, old: usize, new: usize) -> bool {
+    let Some(missing) = E::missing() else {
+        return false;
+    };
+    let mut wide = Vec::with_capacity(rows * new);
+    for row in 0..rows {
+        wide.extend_from_slice(&values[row * old..(row + 1) * old]);
+        wide.resize((row + 1) * new, missing.clone());
+    }
+    *values = wide;
+    true
+}
+
+/// Makes one element of each row missing; `false` where the type has no missing value.
+fn fill<E: Element>(values: &mut [E], rows: usize, width: usize, offset: usize) -> bool {
+    let Some(missing) = E::missing() else {
+        return rows == 0;
+    };
+    for row in 0..rows {
+        values[row * width + offset] = missing.clone();
+    }
+    true
 }
 
 /// Whether text in a column is to stay text, whatever it looks like.

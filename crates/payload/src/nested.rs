@@ -32,7 +32,15 @@ struct Reader<'t> {
 impl<'t> Reader<'t> {
     fn new(target: &'t TensorTarget, observe: bool) -> Self {
         let data = TensorData::with_capacity(target.dtype, 0);
-        Self { target, observe, data, lengths: Vec::new(), rank: None, kinds: 0, place: Vec::new() }
+        Self {
+            target,
+            observe,
+            data,
+            lengths: Vec::new(),
+            rank: None,
+            kinds: 0,
+            place: Vec::new(),
+        }
     }
 
     /// Reads the value that comes next, `level` lists deep.
@@ -64,7 +72,10 @@ impl<'t> Reader<'t> {
             return Err(self.ragged());
         }
         if level == RANK {
-            return Err(DecodeError::malformed(format!("`{}` has more than {RANK} dimensions", self.target.name)));
+            return Err(DecodeError::malformed(format!(
+                "`{}` has more than {RANK} dimensions",
+                self.target.name
+            )));
         }
         if self.lengths.len() == level {
             self.lengths.push(None);
@@ -83,7 +94,11 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    fn read_items(&mut self, level: usize, scanner: &mut Scanner<'_>) -> Result<usize, DecodeError> {
+    fn read_items(
+        &mut self,
+        level: usize,
+        scanner: &mut Scanner<'_>,
+    ) -> Result<usize, DecodeError> {
         let mut count = 0;
         while scanner.item(count == 0)? {
             self.place.push(count);
@@ -123,14 +138,24 @@ impl<'t> Reader<'t> {
 
     /// The place of the value in hand: `` `x`[3][1] ``, the first index being the row.
     fn path(&self) -> String {
-        let indices: String = self.place.iter().map(|index| format!("[{index}]")).collect();
-        let row = self.place.first().map(|row| format!("row {row} at ")).unwrap_or_default();
+        let indices = self.place.iter().fold(String::new(), |path, index| {
+            path + "[" + &index.to_string() + "]"
+        });
+        let row = self
+            .place
+            .first()
+            .map(|row| format!("row {row} at "))
+            .unwrap_or_default();
         format!("{row}`{}`{indices}", self.target.name)
     }
 
     /// The tensor, checked against the declared shape.
     fn finish(self) -> Result<Tensor, DecodeError> {
-        let shape: Vec<usize> = self.lengths.into_iter().map(Option::unwrap_or_default).collect();
+        let shape: Vec<usize> = self
+            .lengths
+            .into_iter()
+            .map(Option::unwrap_or_default)
+            .collect();
         check_shape(self.target, &shape)?;
         if self.observe {
             let actual = inferred_array(self.kinds);
@@ -138,7 +163,10 @@ impl<'t> Reader<'t> {
                 return Err(inferred_error(actual, self.target.dtype));
             }
         }
-        Ok(Tensor { shape, data: self.data })
+        Ok(Tensor {
+            shape,
+            data: self.data,
+        })
     }
 }
 
@@ -170,23 +198,39 @@ fn values_into<E: Element>(
 }
 
 fn check_shape(target: &TensorTarget, shape: &[usize]) -> Result<(), DecodeError> {
-    let Some(expected) = &target.shape else { return Ok(()) };
+    let Some(expected) = &target.shape else {
+        return Ok(());
+    };
     let fits = expected.len() == shape.len()
-        && expected.iter().zip(shape).all(|(expected, actual)| expected.is_none_or(|expected| expected == *actual));
+        && expected
+            .iter()
+            .zip(shape)
+            .all(|(expected, actual)| expected.is_none_or(|expected| expected == *actual));
     if fits {
         return Ok(());
     }
-    let expected: Vec<String> = expected.iter().map(|length| length.map_or("-1".into(), |length| length.to_string())).collect();
+    let expected: Vec<String> = expected
+        .iter()
+        .map(|length| length.map_or("-1".into(), |length| length.to_string()))
+        .collect();
     Err(DecodeError::schema(format!(
         "Shape of input {} ({}) does not match expected shape ({}).",
         target.name,
-        shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        shape
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
         expected.join(", ")
     )))
 }
 
 /// Decodes the value of `inputs`, or of `instances` where that is no list of objects.
-pub(crate) fn decode_inputs(plan: &TensorPlan, format: &str, scanner: &mut Scanner<'_>) -> Result<Decoded, DecodeError> {
+pub(crate) fn decode_inputs(
+    plan: &TensorPlan,
+    format: &str,
+    scanner: &mut Scanner<'_>,
+) -> Result<Decoded, DecodeError> {
     if scanner.peek() == Some(b'{') {
         return decode_named(plan, format == "instances", scanner);
     }
@@ -194,7 +238,10 @@ pub(crate) fn decode_inputs(plan: &TensorPlan, format: &str, scanner: &mut Scann
         [only] => only,
         targets => {
             scanner.skip()?;
-            return Err(plan.rejection.clone().map_or_else(|| one_for_many(plan, targets.len()), DecodeError::model));
+            return Err(plan
+                .rejection
+                .clone()
+                .map_or_else(|| one_for_many(plan, targets.len()), DecodeError::model));
         }
     };
     let mut reader = Reader::new(target, plan.observe);
@@ -205,11 +252,19 @@ pub(crate) fn decode_inputs(plan: &TensorPlan, format: &str, scanner: &mut Scann
 #[cold]
 fn one_for_many(plan: &TensorPlan, inputs: usize) -> DecodeError {
     let message = format!("the model takes {inputs} named inputs, and the payload is one list");
-    if plan.extra { DecodeError::schema(message) } else { DecodeError::model(message) }
+    if plan.extra {
+        DecodeError::schema(message)
+    } else {
+        DecodeError::model(message)
+    }
 }
 
 /// An object of tensors by name.
-fn decode_named(plan: &TensorPlan, same_rows: bool, scanner: &mut Scanner<'_>) -> Result<Decoded, DecodeError> {
+fn decode_named(
+    plan: &TensorPlan,
+    same_rows: bool,
+    scanner: &mut Scanner<'_>,
+) -> Result<Decoded, DecodeError> {
     if !plan.named && plan.extra {
         scanner.skip()?;
         return Err(DecodeError::malformed(
@@ -223,10 +278,13 @@ fn decode_named(plan: &TensorPlan, same_rows: bool, scanner: &mut Scanner<'_>) -
     let mut first = true;
     while let Some(raw) = scanner.member(first)? {
         first = false;
-        let name = unescape(raw).ok_or_else(|| DecodeError::malformed("a key has an escape that JSON does not know"))?;
+        let name = unescape(raw)
+            .ok_or_else(|| DecodeError::malformed("a key has an escape that JSON does not know"))?;
         let Some(index) = plan.targets.iter().position(|target| *target.name == *name) else {
             if !plan.extra {
-                return Err(DecodeError::model("the payload names an input that the model does not have"));
+                return Err(DecodeError::model(
+                    "the payload names an input that the model does not have",
+                ));
             }
             scanner.skip()?;
             ignored += 1;
@@ -238,9 +296,14 @@ fn decode_named(plan: &TensorPlan, same_rows: bool, scanner: &mut Scanner<'_>) -
     }
     let tensors = complete(plan, tensors)?;
     if same_rows {
-        let rows: Vec<Option<usize>> = tensors.iter().map(|tensor| tensor.shape.first().copied()).collect();
+        let rows: Vec<Option<usize>> = tensors
+            .iter()
+            .map(|tensor| tensor.shape.first().copied())
+            .collect();
         if rows.windows(2).any(|pair| pair[0] != pair[1]) {
-            return Err(DecodeError::malformed("The length of values for each input/column name are not the same"));
+            return Err(DecodeError::malformed(
+                "The length of values for each input/column name are not the same",
+            ));
         }
     }
     finish(plan, tensors, ignored)
@@ -259,21 +322,34 @@ fn complete(plan: &TensorPlan, tensors: Vec<Option<Tensor>>) -> Result<Vec<Tenso
         return Ok(tensors.into_iter().flatten().collect());
     }
     let message = format!("Model is missing inputs [{}].", absent.join(", "));
-    Err(if plan.extra { DecodeError::schema(message) } else { DecodeError::model(message) })
+    Err(if plan.extra {
+        DecodeError::schema(message)
+    } else {
+        DecodeError::model(message)
+    })
 }
 
 /// Decodes the value of `instances`: a list of objects is one row each; anything else is as `inputs`.
-pub(crate) fn decode_instances(plan: &TensorPlan, scanner: &mut Scanner<'_>) -> Result<Decoded, DecodeError> {
+pub(crate) fn decode_instances(
+    plan: &TensorPlan,
+    scanner: &mut Scanner<'_>,
+) -> Result<Decoded, DecodeError> {
     let mut ahead = scanner.clone();
     if !(ahead.take(b'[') && ahead.peek() == Some(b'{')) {
         return decode_inputs(plan, "instances", scanner);
     }
     if !plan.named && plan.extra {
         scanner.skip()?;
-        return Err(DecodeError::schema("the signature has one unnamed tensor, and the payload names columns"));
+        return Err(DecodeError::schema(
+            "the signature has one unnamed tensor, and the payload names columns",
+        ));
     }
     scanner.take(b'[');
-    let mut readers: Vec<Reader<'_>> = plan.targets.iter().map(|target| Reader::new(target, plan.observe)).collect();
+    let mut readers: Vec<Reader<'_>> = plan
+        .targets
+        .iter()
+        .map(|target| Reader::new(target, plan.observe))
+        .collect();
     for reader in &mut readers {
         reader.lengths.push(None);
     }
@@ -282,15 +358,21 @@ pub(crate) fn decode_instances(plan: &TensorPlan, scanner: &mut Scanner<'_>) -> 
     let mut row = 0;
     while scanner.item(row == 0)? {
         if !scanner.take(b'{') {
-            return Err(DecodeError::malformed(format!("row {row} at $.instances[{row}] must be an object")));
+            return Err(DecodeError::malformed(format!(
+                "row {row} at $.instances[{row}] must be an object"
+            )));
         }
         let mut first = true;
         while let Some(raw) = scanner.member(first)? {
             first = false;
-            let name = unescape(raw).ok_or_else(|| DecodeError::malformed("a key has an escape that JSON does not know"))?;
+            let name = unescape(raw).ok_or_else(|| {
+                DecodeError::malformed("a key has an escape that JSON does not know")
+            })?;
             let Some(index) = plan.targets.iter().position(|target| *target.name == *name) else {
                 if !plan.extra {
-                    return Err(DecodeError::model("the payload names an input that the model does not have"));
+                    return Err(DecodeError::model(
+                        "the payload names an input that the model does not have",
+                    ));
                 }
                 scanner.skip()?;
                 ignored += usize::from(row == 0);
@@ -307,10 +389,16 @@ pub(crate) fn decode_instances(plan: &TensorPlan, scanner: &mut Scanner<'_>) -> 
     let mut tensors = Vec::with_capacity(readers.len());
     for (mut reader, count) in readers.into_iter().zip(counts) {
         if count != row && count != 0 {
-            return Err(DecodeError::malformed("The length of values for each input/column name are not the same"));
+            return Err(DecodeError::malformed(
+                "The length of values for each input/column name are not the same",
+            ));
         }
         reader.lengths[0] = Some(row);
-        tensors.push(if count == 0 { None } else { Some(reader.finish()?) });
+        tensors.push(if count == 0 {
+            None
+        } else {
+            Some(reader.finish()?)
+        });
     }
     let tensors = complete(plan, tensors)?;
     finish(plan, tensors, ignored)
@@ -321,12 +409,22 @@ fn finish(plan: &TensorPlan, inputs: Vec<Tensor>, ignored: usize) -> Result<Deco
         return Err(DecodeError::model(reason.clone()));
     }
     let rows = shared_rows(&inputs);
-    Ok(Decoded { batch: Batch { inputs, rows }, answer: AnswerShape::Tensors, ignored })
+    Ok(Decoded {
+        batch: Batch { inputs, rows },
+        answer: AnswerShape::Tensors,
+        ignored,
+    })
 }
 
 /// The leading dimension that all tensors share, or 1.
 fn shared_rows(inputs: &[Tensor]) -> usize {
     let mut leading = inputs.iter().map(|tensor| tensor.shape.first().copied());
-    let Some(Some(first)) = leading.next() else { return 1 };
-    if leading.all(|other| other == Some(first)) { first } else { 1 }
+    let Some(Some(first)) = leading.next() else {
+        return 1;
+    };
+    if leading.all(|other| other == Some(first)) {
+        first
+    } else {
+        1
+    }
 }

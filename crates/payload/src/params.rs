@@ -10,14 +10,22 @@ use crate::json::number::Number;
 use crate::json::scanner::{Cell, Scanner, unescape};
 
 /// Checks the value of `params`, at which the scanner stands. No schema takes anything.
-pub(crate) fn check(schema: Option<&[ParamSpec]>, parameters: Option<Scanner<'_>>) -> Result<(), DecodeError> {
-    let (Some(schema), Some(mut scanner)) = (schema, parameters) else { return Ok(()) };
+pub(crate) fn check(
+    schema: Option<&[ParamSpec]>,
+    parameters: Option<Scanner<'_>>,
+) -> Result<(), DecodeError> {
+    let (Some(schema), Some(mut scanner)) = (schema, parameters) else {
+        return Ok(());
+    };
     let cell = scanner.cell()?;
     if cell == Cell::Null {
         return Ok(());
     }
     if cell != Cell::Object {
-        return Err(DecodeError::params(format!("Parameters must be a dictionary. Got {}.", cell.kind())));
+        return Err(DecodeError::params(format!(
+            "Parameters must be a dictionary. Got {}.",
+            cell.kind()
+        )));
     }
     scanner.take(b'{');
     let mut first = true;
@@ -63,21 +71,31 @@ fn check_value(spec: &ParamSpec, scanner: &mut Scanner<'_>) -> Result<(), Decode
 }
 
 fn check_scalar(spec: &ParamSpec, cell: &Cell<'_>) -> Result<(), DecodeError> {
-    let ColumnType::Scalar(kind) = &spec.kind else { return Ok(()) };
+    let ColumnType::Scalar(kind) = &spec.kind else {
+        return Ok(());
+    };
     let fits = match (kind, cell) {
-        (DataType::Boolean, Cell::Bool(_)) | (DataType::String, Cell::Text(_)) => true,
+        (DataType::Boolean, Cell::Bool(_))
+        | (DataType::String, Cell::Text(_))
+        | (DataType::Long, Cell::Number(Number::Integer(_)))
+        | (DataType::Float | DataType::Double, Cell::Number(_)) => true,
         (DataType::Integer, Cell::Number(Number::Integer(value))) => i32::try_from(*value).is_ok(),
-        (DataType::Long, Cell::Number(Number::Integer(_))) => true,
-        (DataType::Float | DataType::Double, Cell::Number(_)) => true,
         (DataType::Datetime, Cell::Text(text)) => looks_like_a_date(text),
         _ => false,
     };
-    if fits { Ok(()) } else { Err(invalid(spec, cell.kind())) }
+    if fits {
+        Ok(())
+    } else {
+        Err(invalid(spec, cell.kind()))
+    }
 }
 
 /// `YYYY-MM-DD`, and perhaps a time behind `T` or a space.
 fn looks_like_a_date(text: &str) -> bool {
-    let digits = |range: std::ops::Range<usize>| text.get(range).is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits = |range: std::ops::Range<usize>| {
+        text.get(range)
+            .is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     digits(0..4)
         && matches!(text.len(), 4 | 7 | 10 | 13..)
         && (text.len() < 7 || (text.as_bytes()[4] == b'-' && digits(5..7)))

@@ -73,6 +73,10 @@ pub struct InputPlan {
 
 /// The plan for payloads that are data frames.
 #[derive(Clone, Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and all combinations occur"
+)]
 pub(crate) struct FramePlan {
     /// The columns that are known, in the signature's order.
     pub(crate) columns: Vec<Column>,
@@ -167,15 +171,30 @@ impl InputPlan {
         let (columns, frame, columnar, tensors) = match schema {
             Some(Schema::Columns(columns)) => {
                 let plan = |casts| frame::of_columns(columns, inputs, compat, casts);
-                (true, plan(frame_casts), plan(array_casts), TensorPlan::default())
+                (
+                    true,
+                    plan(frame_casts),
+                    plan(array_casts),
+                    TensorPlan::default(),
+                )
             }
             Some(Schema::Tensors(tensors)) => {
                 let plan = tensor_plan(Some(tensors), inputs, compat, array_casts);
-                (false, frame::of_tensors(tensors, inputs, compat, frame_casts), none, plan)
+                (
+                    false,
+                    frame::of_tensors(tensors, inputs, compat, frame_casts),
+                    none,
+                    plan,
+                )
             }
             None => {
                 let plan = tensor_plan(None, inputs, compat, array_casts);
-                (false, frame::of_inputs(inputs, compat, frame_casts), none, plan)
+                (
+                    false,
+                    frame::of_inputs(inputs, compat, frame_casts),
+                    none,
+                    plan,
+                )
             }
         };
         let mut warnings: Vec<String> = Vec::new();
@@ -183,7 +202,15 @@ impl InputPlan {
             warnings.push(reason.clone());
         }
         let params = signature.and_then(|signature| signature.params.clone());
-        Self { compat, columns, frame, columnar, tensors, params, warnings }
+        Self {
+            compat,
+            columns,
+            frame,
+            columnar,
+            tensors,
+            params,
+            warnings,
+        }
     }
 
     /// The conversions of this plan.
@@ -217,7 +244,8 @@ fn tensor_plan(
     casts: Casts,
 ) -> TensorPlan {
     let mut plan = TensorPlan {
-        named: inputs.len() > 1 || schema.is_some_and(|specs| specs.iter().any(|spec| spec.name.is_some())),
+        named: inputs.len() > 1
+            || schema.is_some_and(|specs| specs.iter().any(|spec| spec.name.is_some())),
         extra: schema.is_some(),
         observe: schema.is_none() && compat == Compat::Mlflow,
         ..TensorPlan::default()
@@ -229,11 +257,17 @@ fn tensor_plan(
             continue;
         };
         let Some(spec) = spec_for(specs, input, inputs.len(), compat) else {
-            plan.rejection = Some(format!("the model's input `{}` is not in its signature", input.name));
+            plan.rejection = Some(format!(
+                "the model's input `{}` is not in its signature",
+                input.name
+            ));
             continue;
         };
         let Some(declared) = Declared::tensor(&spec.dtype) else {
-            plan.rejection = Some(format!("the signature declares a type for `{}` that the model cannot take", input.name));
+            plan.rejection = Some(format!(
+                "the signature declares a type for `{}` that the model cannot take",
+                input.name
+            ));
             continue;
         };
         if compat == Compat::Mlflow && !reaches(declared, input.dtype) {
@@ -241,13 +275,24 @@ fn tensor_plan(
         }
         let rule = Rule::new(declared, casts, input.dtype);
         let name = spec.name.as_deref().unwrap_or(&input.name);
-        plan.targets.push(target(name, input, rule, Some(spec.shape.clone())));
+        plan.targets
+            .push(target(name, input, rule, Some(spec.shape.clone())));
     }
     plan
 }
 
-fn target(name: &str, input: &TensorInfo, rule: Rule, shape: Option<Vec<Option<usize>>>) -> TensorTarget {
-    TensorTarget { name: name.into(), dtype: input.dtype, rule, shape }
+fn target(
+    name: &str,
+    input: &TensorInfo,
+    rule: Rule,
+    shape: Option<Vec<Option<usize>>>,
+) -> TensorTarget {
+    TensorTarget {
+        name: name.into(),
+        dtype: input.dtype,
+        rule,
+        shape,
+    }
 }
 
 /// The tensor of the schema that an input takes. Where there is one of each, their names need not
@@ -258,17 +303,24 @@ fn spec_for<'s>(
     inputs: usize,
     compat: Compat,
 ) -> Option<&'s TensorSpec> {
-    specs.iter().find(|spec| spec.name.as_deref() == Some(&input.name)).or_else(|| match specs {
-        [only] if inputs == 1 && (only.name.is_none() || compat == Compat::Strict) => Some(only),
-        _ => None,
-    })
+    specs
+        .iter()
+        .find(|spec| spec.name.as_deref() == Some(&input.name))
+        .or_else(|| match specs {
+            [only] if inputs == 1 && (only.name.is_none() || compat == Compat::Strict) => {
+                Some(only)
+            }
+            _ => None,
+        })
 }
 
 /// Whether MLflow's wrapper gets a value of the declared type into the engine's input: the types
 /// are equal, or a double is narrowed.
 fn reaches(declared: Declared, input: DType) -> bool {
     match declared {
-        Declared::Type(declared) => declared == input || (declared == DType::F64 && input == DType::F32),
+        Declared::Type(declared) => {
+            declared == input || (declared == DType::F64 && input == DType::F32)
+        }
         Declared::Nothing => true,
     }
 }
@@ -285,8 +337,8 @@ mod frame {
     //! Frames laid over the engine's inputs.
 
     use super::{
-        Casts, Column, ColumnSpec, ColumnType, Compat, DType, Declared, Dim, FramePlan, Rule, Target,
-        TensorInfo, TensorSpec, mismatch, reaches, spec_for,
+        Casts, Column, ColumnSpec, ColumnType, Compat, DType, Declared, Dim, FramePlan, Rule,
+        Target, TensorInfo, TensorSpec, mismatch, reaches, spec_for,
     };
 
     /// A signature of columns.
@@ -296,17 +348,28 @@ mod frame {
         compat: Compat,
         casts: Casts,
     ) -> FramePlan {
-        let mut plan = FramePlan { extra: true, ..FramePlan::default() };
+        let mut plan = FramePlan {
+            extra: true,
+            ..FramePlan::default()
+        };
         let mut declared = Vec::with_capacity(columns.len());
         for (position, column) in columns.iter().enumerate() {
-            let name: Box<str> = column.name.clone().unwrap_or_else(|| position.to_string()).into();
+            let name: Box<str> = column
+                .name
+                .clone()
+                .unwrap_or_else(|| position.to_string())
+                .into();
             let kind = match &column.kind {
                 ColumnType::Scalar(scalar) => Declared::column(*scalar),
                 _ => None,
             };
             let (tensor, offset) = place(&name, position, inputs);
             if kind.is_none() || tensor.is_none() {
-                let what = if kind.is_none() { "has a type that the model cannot take" } else { "is no input of the model" };
+                let what = if kind.is_none() {
+                    "has a type that the model cannot take"
+                } else {
+                    "is no input of the model"
+                };
                 // A column that no input takes is dropped by name, as MLflow's wrapper does.
                 if kind.is_none() || inputs.len() == 1 {
                     plan.rejection = Some(format!("the column `{name}` of the signature {what}"));
@@ -323,12 +386,30 @@ mod frame {
                 continue_unused(&mut plan, name, required, casts);
                 continue;
             };
-            let rule = Rule::new(kind.unwrap_or(Declared::Nothing), casts, inputs[index].dtype);
-            plan.columns.push(Column { name, required, rule, tensor: index, offset, list: None });
+            let rule = Rule::new(
+                kind.unwrap_or(Declared::Nothing),
+                casts,
+                inputs[index].dtype,
+            );
+            plan.columns.push(Column {
+                name,
+                required,
+                rule,
+                tensor: index,
+                offset,
+                list: None,
+            });
         }
         for input in inputs.iter().filter(|_| inputs.len() > 1) {
-            if !plan.columns.iter().any(|column| *column.name == *input.name) {
-                plan.rejection = Some(format!("the model's input `{}` is no column of the signature", input.name));
+            if !plan
+                .columns
+                .iter()
+                .any(|column| *column.name == *input.name)
+            {
+                plan.rejection = Some(format!(
+                    "the model's input `{}` is no column of the signature",
+                    input.name
+                ));
             }
         }
         finish(plan)
@@ -337,7 +418,14 @@ mod frame {
     /// A column that must be there, and goes nowhere.
     fn continue_unused(plan: &mut FramePlan, name: Box<str>, required: bool, casts: Casts) {
         let rule = Rule::new(Declared::Nothing, casts, DType::F64);
-        plan.columns.push(Column { name, required, rule, tensor: usize::MAX, offset: 0, list: None });
+        plan.columns.push(Column {
+            name,
+            required,
+            rule,
+            tensor: usize::MAX,
+            offset: 0,
+            list: None,
+        });
     }
 
     /// A signature of tensors, and a frame: columns by position for one unnamed tensor, else by name.
@@ -347,15 +435,25 @@ mod frame {
         compat: Compat,
         casts: Casts,
     ) -> FramePlan {
-        let mut plan = FramePlan { extra: true, tensor_answer: true, ..FramePlan::default() };
+        let mut plan = FramePlan {
+            extra: true,
+            tensor_answer: true,
+            ..FramePlan::default()
+        };
         let unnamed = matches!(specs, [only] if only.name.is_none());
         for (index, input) in inputs.iter().enumerate() {
             let Some(spec) = spec_for(specs, input, inputs.len(), compat) else {
-                plan.rejection = Some(format!("the model's input `{}` is not in its signature", input.name));
+                plan.rejection = Some(format!(
+                    "the model's input `{}` is not in its signature",
+                    input.name
+                ));
                 continue;
             };
             let Some(declared) = Declared::tensor(&spec.dtype) else {
-                plan.rejection = Some(format!("the signature declares a type for `{}` that the model cannot take", input.name));
+                plan.rejection = Some(format!(
+                    "the signature declares a type for `{}` that the model cannot take",
+                    input.name
+                ));
                 continue;
             };
             if compat == Compat::Mlflow && !reaches(declared, input.dtype) {
@@ -381,25 +479,46 @@ mod frame {
             _ => None,
         };
         let Some(tail) = tail else {
-            plan.rejection = Some(format!("a data frame needs a shape with a variable first dimension and fixed others for `{}`", input.name));
+            plan.rejection = Some(format!(
+                "a data frame needs a shape with a variable first dimension and fixed others for `{}`",
+                input.name
+            ));
             return;
         };
         let width: usize = tail.iter().product();
-        plan.targets.push(Target { dtype: input.dtype, width, tail: tail.clone() });
+        plan.targets.push(Target {
+            dtype: input.dtype,
+            width,
+            tail: tail.clone(),
+        });
         let name = spec.name.as_deref().unwrap_or(&input.name);
         if unnamed && tail.len() == 1 && width > 1 {
             plan.positional = true;
             plan.extra = false;
             for offset in 0..width {
                 let name = offset.to_string().into();
-                plan.columns.push(Column { name, required: true, rule, tensor: index, offset, list: None });
+                plan.columns.push(Column {
+                    name,
+                    required: true,
+                    rule,
+                    tensor: index,
+                    offset,
+                    list: None,
+                });
             }
             return;
         }
         plan.positional = unnamed;
         plan.extra = !unnamed;
         let list = (width != 1 || tail.len() > 1).then_some(width);
-        plan.columns.push(Column { name: name.into(), required: true, rule, tensor: index, offset: 0, list });
+        plan.columns.push(Column {
+            name: name.into(),
+            required: true,
+            rule,
+            tensor: index,
+            offset: 0,
+            list,
+        });
     }
 
     /// No signature: the payload's columns decide for one input, its names for several.
@@ -415,11 +534,20 @@ mod frame {
         for (index, input) in inputs.iter().enumerate() {
             let rule = Rule::new(Declared::Nothing, casts, input.dtype);
             let name = input.name.as_str().into();
-            plan.columns.push(Column { name, required: true, rule, tensor: index, offset: 0, list: None });
+            plan.columns.push(Column {
+                name,
+                required: true,
+                rule,
+                tensor: index,
+                offset: 0,
+                list: None,
+            });
         }
         if plan.open {
             // The width comes with the payload; what the engine says of it is the engine's to check.
-            plan.rejection = inputs.first().and_then(|input| rank_fault(input, None, compat));
+            plan.rejection = inputs
+                .first()
+                .and_then(|input| rank_fault(input, None, compat));
         }
         finish(plan)
     }
@@ -440,7 +568,11 @@ mod frame {
             }
             let flat = columns == 1 && rank(input) == Some(1) && compat == Compat::Strict;
             let tail = if flat { Vec::new() } else { vec![columns] };
-            plan.targets.push(Target { dtype: input.dtype, width: columns, tail });
+            plan.targets.push(Target {
+                dtype: input.dtype,
+                width: columns,
+                tail,
+            });
             return;
         }
         for input in inputs {
@@ -450,10 +582,17 @@ mod frame {
                 // One column is a matrix of one column; MLflow passes a vector, and the engine refuses.
                 Some(2) if compat == Compat::Strict => tail.push(1),
                 Some(rank) => {
-                    plan.rejection = Some(format!("the model's input `{}` has {rank} dimensions, and a column has one", input.name));
+                    plan.rejection = Some(format!(
+                        "the model's input `{}` has {rank} dimensions, and a column has one",
+                        input.name
+                    ));
                 }
             }
-            plan.targets.push(Target { dtype: input.dtype, width: 1, tail });
+            plan.targets.push(Target {
+                dtype: input.dtype,
+                width: 1,
+                tail,
+            });
         }
     }
 
@@ -492,8 +631,14 @@ mod frame {
             return;
         }
         for (index, input) in inputs.iter().enumerate() {
-            let mut columns = kinds.iter().enumerate().filter(|(column, _)| tensor(*column) == Some(index)).map(|(_, kind)| *kind);
-            let Some(Some(Declared::Type(first))) = columns.next() else { continue };
+            let mut columns = kinds
+                .iter()
+                .enumerate()
+                .filter(|(column, _)| tensor(*column) == Some(index))
+                .map(|(_, kind)| *kind);
+            let Some(Some(Declared::Type(first))) = columns.next() else {
+                continue;
+            };
             let common = columns.try_fold(first, |common, kind| match kind {
                 Some(Declared::Type(kind)) => promote(common, kind),
                 _ => None,
@@ -520,10 +665,18 @@ mod frame {
             && !plan.observe
             && !plan.open
             && plan.columns.iter().enumerate().all(|(position, column)| {
-                column.rule.plain_float && column.offset == position && column.list.is_none() && column.tensor == 0
+                column.rule.plain_float
+                    && column.offset == position
+                    && column.list.is_none()
+                    && column.tensor == 0
             });
         if !plan.positional {
-            plan.names = plan.columns.iter().enumerate().map(|(index, column)| (column.name.clone(), index)).collect();
+            plan.names = plan
+                .columns
+                .iter()
+                .enumerate()
+                .map(|(index, column)| (column.name.clone(), index))
+                .collect();
         }
         plan
     }
@@ -544,18 +697,29 @@ mod tests {
             required: true,
         };
         let inputs = Schema::Columns(kinds.iter().enumerate().map(column).collect());
-        Signature { inputs: Some(inputs), ..Signature::default() }
+        Signature {
+            inputs: Some(inputs),
+            ..Signature::default()
+        }
     }
 
     fn matrix(dtype: DType, width: usize) -> TensorInfo {
-        TensorInfo { name: "x".into(), dtype, shape: Some(vec![Dim::Unknown, Dim::Fixed(width)]) }
+        TensorInfo {
+            name: "x".into(),
+            dtype,
+            shape: Some(vec![Dim::Unknown, Dim::Fixed(width)]),
+        }
     }
 
     #[test]
     fn numpy_refuses_what_the_wrapper_does_not_cast() {
         let long = columns(&[DataType::Long, DataType::Long]);
         let mlflow = InputPlan::compile(Some(&long), &[matrix(DType::F32, 2)], Compat::Mlflow);
-        assert!(mlflow.warnings()[0].contains("int64"), "{:?}", mlflow.warnings());
+        assert!(
+            mlflow.warnings()[0].contains("int64"),
+            "{:?}",
+            mlflow.warnings()
+        );
         let strict = InputPlan::compile(Some(&long), &[matrix(DType::F32, 2)], Compat::Strict);
         assert!(strict.warnings().is_empty());
         let mixed = columns(&[DataType::Long, DataType::Double]);
@@ -565,7 +729,14 @@ mod tests {
 
     #[test]
     fn a_matrix_of_another_width_is_known_to_fail() {
-        let plan = InputPlan::compile(Some(&columns(&[DataType::Double])), &[matrix(DType::F32, 4)], Compat::Strict);
-        assert_eq!(plan.warnings(), ["the signature has 1 columns, and the model's input `x` takes 4"]);
+        let plan = InputPlan::compile(
+            Some(&columns(&[DataType::Double])),
+            &[matrix(DType::F32, 4)],
+            Compat::Strict,
+        );
+        assert_eq!(
+            plan.warnings(),
+            ["the signature has 1 columns, and the model's input `x` takes 4"]
+        );
     }
 }

@@ -120,7 +120,10 @@ pub enum ValueKind {
 
 /// The elements of a [`Tensor`], row-major.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "each variant is the vector of the type it names")]
+#[allow(
+    missing_docs,
+    reason = "each variant is the vector of the type it names"
+)]
 pub enum TensorData {
     Bool(Vec<bool>),
     I8(Vec<i8>),
@@ -203,10 +206,19 @@ impl TensorData {
         with_data!(self, values => values.len())
     }
 
+    /// Makes it `length` elements long: cut off, or filled up with zeros, `false` or empty text.
+    pub fn resize(&mut self, length: usize) {
+        with_data!(self, values => resize(values, length));
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+fn resize<T: Clone + Default>(values: &mut Vec<T>, length: usize) {
+    values.resize(length, T::default());
 }
 
 /// A tensor: its shape, and the elements in row-major order.
@@ -224,7 +236,10 @@ impl Tensor {
     /// Bytes that the elements take, text by its length.
     pub fn bytes(&self) -> usize {
         match &self.data {
-            TensorData::Str(values) => values.iter().map(|text| size_of::<String>() + text.len()).sum(),
+            TensorData::Str(values) => values
+                .iter()
+                .map(|text| size_of::<String>() + text.len())
+                .sum(),
             other => other.len() * other.dtype().size(),
         }
     }

@@ -7,7 +7,11 @@ use mlrs_payload::{Batch, Output, Tensor, TensorData, Value};
 /// Whether every input has the batch's rows as its leading dimension: only such a batch has rows
 /// that can stand beside others.
 pub(crate) fn has_rows(batch: &Batch) -> bool {
-    batch.rows > 0 && batch.inputs.iter().all(|tensor| tensor.shape.first() == Some(&batch.rows))
+    batch.rows > 0
+        && batch
+            .inputs
+            .iter()
+            .all(|tensor| tensor.shape.first() == Some(&batch.rows))
 }
 
 /// Whether two batches differ in nothing but their rows.
@@ -20,7 +24,10 @@ pub(crate) fn may_join(left: &Batch, right: &Batch) -> bool {
 
 /// Joins batches, of which each two [`may_join`], into one; the rows stay in order.
 pub(crate) fn join<'b>(batches: impl Iterator<Item = &'b Batch>) -> Batch {
-    let mut joined = Batch { inputs: Vec::new(), rows: 0 };
+    let mut joined = Batch {
+        inputs: Vec::new(),
+        rows: 0,
+    };
     for batch in batches {
         joined.rows += batch.rows;
         if joined.inputs.is_empty() {
@@ -66,14 +73,22 @@ const TOLERANCE: f64 = 1e-5;
 /// Whether `rows` of `whole` are the same answer as `part`.
 pub(crate) fn same_rows(whole: &Output, rows: &Range<usize>, part: &Output) -> bool {
     whole.values.len() == part.values.len()
-        && whole.values.iter().zip(&part.values).all(|(whole, part)| match (whole, part) {
-            (Value::Tensor(whole), Value::Tensor(part)) => same_tensor_rows(whole, rows, part),
-            (Value::Maps(whole), Value::Maps(part)) => whole.get(rows.clone()).is_some_and(|whole| {
-                whole.len() == part.len()
-                    && whole.iter().zip(part).all(|(whole, part)| whole.keys == part.keys && same_data(&whole.values, &part.values, 0))
-            }),
-            _ => false,
-        })
+        && whole
+            .values
+            .iter()
+            .zip(&part.values)
+            .all(|(whole, part)| match (whole, part) {
+                (Value::Tensor(whole), Value::Tensor(part)) => same_tensor_rows(whole, rows, part),
+                (Value::Maps(whole), Value::Maps(part)) => {
+                    whole.get(rows.clone()).is_some_and(|whole| {
+                        whole.len() == part.len()
+                            && whole.iter().zip(part).all(|(whole, part)| {
+                                whole.keys == part.keys && same_data(&whole.values, &part.values, 0)
+                            })
+                    })
+                }
+                _ => false,
+            })
 }
 
 fn same_tensor_rows(whole: &Tensor, rows: &Range<usize>, part: &Tensor) -> bool {
@@ -112,7 +127,13 @@ mod tests {
 
     fn batch(rows: usize, width: usize) -> Batch {
         let data = TensorData::F32((0..rows * width).map(|value| value as f32).collect());
-        Batch { inputs: vec![Tensor { shape: vec![rows, width], data }], rows }
+        Batch {
+            inputs: vec![Tensor {
+                shape: vec![rows, width],
+                data,
+            }],
+            rows,
+        }
     }
 
     #[test]
@@ -122,19 +143,30 @@ mod tests {
         let joined = join([batch(1, 3), batch(2, 3)].iter());
         assert_eq!(joined.inputs[0].shape, [3, 3]);
         assert_eq!(joined.rows, 3);
-        assert_eq!(joined.inputs[0].data, TensorData::F32(vec![0., 1., 2., 0., 1., 2., 3., 4., 5.]));
+        assert_eq!(
+            joined.inputs[0].data,
+            TensorData::F32(vec![0., 1., 2., 0., 1., 2., 3., 4., 5.])
+        );
     }
 
     #[test]
     fn a_batch_of_no_rows_joins_nothing() {
         assert!(!has_rows(&batch(0, 3)));
-        let scalar = Batch { inputs: vec![Tensor { shape: vec![], data: TensorData::F32(vec![1.0]) }], rows: 1 };
+        let scalar = Batch {
+            inputs: vec![Tensor {
+                shape: vec![],
+                data: TensorData::F32(vec![1.0]),
+            }],
+            rows: 1,
+        };
         assert!(!has_rows(&scalar));
     }
 
     #[test]
     fn rows_are_compared_where_they_stand() {
-        let output = |batch: Batch| Output { values: batch.inputs.into_iter().map(Value::Tensor).collect() };
+        let output = |batch: Batch| Output {
+            values: batch.inputs.into_iter().map(Value::Tensor).collect(),
+        };
         let whole = output(join([batch(1, 2), batch(2, 2)].iter()));
         assert!(splits_into(&whole, 3) && !splits_into(&whole, 2));
         assert!(same_rows(&whole, &(1..3), &output(batch(2, 2))));

@@ -27,7 +27,11 @@ impl Costs {
         let new = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX).max(1);
         let old = mean.load(Ordering::Relaxed);
         // The mean of eight; a lost update does no harm.
-        let next = if old == 0 { new } else { old - old / 8 + new / 8 };
+        let next = if old == 0 {
+            new
+        } else {
+            old - old / 8 + new / 8
+        };
         mean.store(next, Ordering::Relaxed);
     }
 

@@ -38,7 +38,12 @@ pub(crate) fn run(
 ) -> Result<WarmUp, PredictError> {
     let synthetic = || zeros(model.inputs(), 1);
     let Some(batch) = example.cloned().or_else(synthetic) else {
-        return Ok(WarmUp { first: Duration::ZERO, then: Duration::ZERO, rows: 0, merges: false });
+        return Ok(WarmUp {
+            first: Duration::ZERO,
+            then: Duration::ZERO,
+            rows: 0,
+            merges: false,
+        });
     };
     let started = Instant::now();
     let alone = session.predict(batch.clone())?;
@@ -50,23 +55,45 @@ pub(crate) fn run(
         then = then.min(started.elapsed());
     }
     costs.record(batch.rows, then);
-    let merges = model.batching() == Batching::RowWise && has_rows(&batch) && rows_are_independent(session, &batch, &alone);
-    Ok(WarmUp { first, then, rows: batch.rows, merges })
+    let merges = model.batching() == Batching::RowWise
+        && has_rows(&batch)
+        && rows_are_independent(session, &batch, &alone);
+    Ok(WarmUp {
+        first,
+        then,
+        rows: batch.rows,
+        merges,
+    })
 }
 
 /// Whether a batch beside another one keeps its answer, and the other one, too.
-fn rows_are_independent(session: &mut dyn Session, batch: &Batch, alone: &mlrs_payload::Output) -> bool {
+fn rows_are_independent(
+    session: &mut dyn Session,
+    batch: &Batch,
+    alone: &mlrs_payload::Output,
+) -> bool {
     let other = Batch {
-        inputs: batch.inputs.iter().map(|tensor| Tensor { shape: tensor.shape.clone(), data: zero_data(tensor.data.dtype(), tensor.data.len()) }).collect(),
+        inputs: batch
+            .inputs
+            .iter()
+            .map(|tensor| Tensor {
+                shape: tensor.shape.clone(),
+                data: zero_data(tensor.data.dtype(), tensor.data.len()),
+            })
+            .collect(),
         rows: batch.rows,
     };
     if !may_join(batch, &other) {
         return false;
     }
     let rows = batch.rows;
-    let Ok(other_alone) = session.predict(other.clone()) else { return false };
+    let Ok(other_alone) = session.predict(other.clone()) else {
+        return false;
+    };
     // Zeros between two copies: what depends on the order or the neighbours shows.
-    let Ok(together) = session.predict(join([batch, &other, batch].into_iter())) else { return false };
+    let Ok(together) = session.predict(join([batch, &other, batch].into_iter())) else {
+        return false;
+    };
     splits_into(&together, 3 * rows)
         && same_rows(&together, &(0..rows), alone)
         && same_rows(&together, &(rows..2 * rows), &other_alone)
@@ -87,13 +114,19 @@ fn zeros(inputs: &[TensorInfo], rows: usize) -> Option<Batch> {
             });
         }
         let data = zero_data(input.dtype, lengths.iter().product());
-        Some(Tensor { shape: lengths, data })
+        Some(Tensor {
+            shape: lengths,
+            data,
+        })
     };
-    Some(Batch { inputs: inputs.iter().map(tensor).collect::<Option<_>>()?, rows })
+    Some(Batch {
+        inputs: inputs.iter().map(tensor).collect::<Option<_>>()?,
+        rows,
+    })
 }
 
 fn zero_data(dtype: DType, length: usize) -> TensorData {
     let mut data = TensorData::with_capacity(dtype, length);
-    mlrs_payload::with_data!(&mut data, values => values.resize(length, Default::default()));
+    data.resize(length);
     data
 }

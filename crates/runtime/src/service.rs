@@ -68,6 +68,9 @@ pub enum Rejection {
 
 type Reply = Result<Prediction, Rejection>;
 
+/// What a run of the engine gives: the output, and how long it took.
+type Ran = Result<(Output, Duration), Rejection>;
+
 /// A request that waits.
 struct Job {
     batch: Batch,
@@ -113,11 +116,16 @@ impl InService {
     pub fn start(model: Box<dyn Model>, settings: Settings) -> Result<Self, Refusal> {
         let model: Arc<dyn Model> = model.into();
         let count = settings.sessions.max(1);
-        let sessions = (0..count).map(|_| model.session()).collect::<Result<Vec<_>, _>>()?;
+        let sessions = (0..count)
+            .map(|_| model.session())
+            .collect::<Result<Vec<_>, _>>()?;
         let shared = Arc::new(Shared {
             model,
             settings,
-            state: Mutex::new(State { sessions, ..State::default() }),
+            state: Mutex::new(State {
+                sessions,
+                ..State::default()
+            }),
             changed: Condvar::new(),
             queued_rows: AtomicUsize::new(0),
             abandoned: AtomicU64::new(0),
@@ -127,10 +135,17 @@ impl InService {
         let mut workers = Vec::with_capacity(count);
         for index in 0..count {
             let shared = Arc::clone(&shared);
-            let worker = std::thread::Builder::new().name(format!("model-{index}")).spawn(move || shared.work());
-            workers.push(worker.map_err(|error| Refusal::new("the system gave no thread for a model worker").with_source(error))?);
+            let worker = std::thread::Builder::new()
+                .name(format!("model-{index}"))
+                .spawn(move || shared.work());
+            workers.push(worker.map_err(|error| {
+                Refusal::new("the system gave no thread for a model worker").with_source(error)
+            })?);
         }
-        Ok(Self { shared, workers: Mutex::new(workers) })
+        Ok(Self {
+            shared,
+            workers: Mutex::new(workers),
+        })
     }
 
     /// The model.
@@ -145,12 +160,23 @@ impl InService {
     /// When the model fails on the example. It stays in service.
     pub fn warm_up(&self, example: Option<&Batch>) -> Result<WarmUp, Rejection> {
         let shared = &self.shared;
-        let Some(mut session) = shared.lock().sessions.pop() else { return Err(Rejection::Stopping) };
-        let result = catch_unwind(AssertUnwindSafe(|| probe::run(&*shared.model, &mut *session, example, &shared.costs)));
-        let session = if result.is_ok() { Some(session) } else { shared.model.session().ok() };
+        let Some(mut session) = shared.lock().sessions.pop() else {
+            return Err(Rejection::Stopping);
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            probe::run(&*shared.model, &mut *session, example, &shared.costs)
+        }));
+        let session = if result.is_ok() {
+            Some(session)
+        } else {
+            shared.model.session().ok()
+        };
         shared.give_back(session);
         let found = result.map_err(|_| Rejection::Panicked)??;
-        shared.merges.store(found.merges && shared.settings.batch_rows > 1, Ordering::Relaxed);
+        shared.merges.store(
+            found.merges && shared.settings.batch_rows > 1,
+            Ordering::Relaxed,
+        );
         Ok(found)
     }
 
@@ -177,7 +203,8 @@ impl InService {
             if state.stopping {
                 return Err(Rejection::Stopping);
             }
-            if state.jobs.is_empty() && shared.costs.is_cheap(batch.rows)
+            if state.jobs.is_empty()
+                && shared.costs.is_cheap(batch.rows)
                 && let Some(session) = state.sessions.pop()
             {
                 drop(state);
@@ -196,7 +223,8 @@ impl InService {
     /// Takes no more requests, finishes those that wait, and joins the workers.
     pub async fn stop(&self) {
         self.begin_stop();
-        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        let workers =
+            std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         let join = tokio::task::spawn_blocking(move || {
             for worker in workers {
                 // A worker catches what its engine throws; it has no panic of its own to report.
@@ -224,17 +252,29 @@ impl Shared {
     }
 
     /// Queues a request, if there is room. An empty queue takes any one.
-    fn enqueue(&self, state: &mut State, batch: Batch, deadline: Instant) -> Result<oneshot::Receiver<Reply>, Rejection> {
+    fn enqueue(
+        &self,
+        state: &mut State,
+        batch: Batch,
+        deadline: Instant,
+    ) -> Result<oneshot::Receiver<Reply>, Rejection> {
         let bytes: usize = batch.inputs.iter().map(mlrs_payload::Tensor::bytes).sum();
         let waiting = self.queued_rows.load(Ordering::Relaxed);
-        let full = waiting + batch.rows > self.settings.queue_rows || state.bytes + bytes > self.settings.queue_bytes;
+        let full = waiting + batch.rows > self.settings.queue_rows
+            || state.bytes + bytes > self.settings.queue_bytes;
         if full && !state.jobs.is_empty() {
             return Err(Rejection::QueueFull);
         }
         let (reply, receiver) = oneshot::channel();
         self.queued_rows.fetch_add(batch.rows, Ordering::Relaxed);
         state.bytes += bytes;
-        state.jobs.push_back(Job { batch, bytes, deadline, queued: Instant::now(), reply });
+        state.jobs.push_back(Job {
+            batch,
+            bytes,
+            deadline,
+            queued: Instant::now(),
+            reply,
+        });
         Ok(receiver)
     }
 
@@ -244,35 +284,42 @@ impl Shared {
         let (session, result) = self.run(session, batch);
         self.give_back(session);
         let (output, ran) = result?;
-        Ok(Prediction { output: Arc::new(output), rows: 0..rows, all: true, batch_rows: rows, waited: Duration::ZERO, ran })
+        Ok(Prediction {
+            output: Arc::new(output),
+            rows: 0..rows,
+            all: true,
+            batch_rows: rows,
+            waited: Duration::ZERO,
+            ran,
+        })
     }
 
     /// Runs the engine. A panic costs the session, which is replaced, and nothing else.
-    fn run(&self, mut session: Box<dyn Session>, batch: Batch) -> (Option<Box<dyn Session>>, Result<(Output, Duration), Rejection>) {
+    fn run(&self, mut session: Box<dyn Session>, batch: Batch) -> (Option<Box<dyn Session>>, Ran) {
         let rows = batch.rows;
         let started = Instant::now();
-        match catch_unwind(AssertUnwindSafe(|| session.predict(batch))) {
-            Ok(result) => {
-                let ran = started.elapsed();
-                if result.is_ok() {
-                    self.costs.record(rows, ran);
-                }
-                (Some(session), result.map(|output| (output, ran)).map_err(Rejection::from))
-            }
-            Err(_) => {
-                // What the panic left behind may panic again when it is dropped.
-                drop(catch_unwind(AssertUnwindSafe(move || drop(session))));
-                tracing::error!("the model panicked; its session is replaced");
-                (self.model.session().ok(), Err(Rejection::Panicked))
-            }
+        let Ok(result) = catch_unwind(AssertUnwindSafe(|| session.predict(batch))) else {
+            // What the panic left behind may panic again when it is dropped.
+            drop(catch_unwind(AssertUnwindSafe(move || drop(session))));
+            tracing::error!("the model panicked; its session is replaced");
+            return (self.model.session().ok(), Err(Rejection::Panicked));
+        };
+        let ran = started.elapsed();
+        if result.is_ok() {
+            self.costs.record(rows, ran);
         }
+        (
+            Some(session),
+            result.map(|output| (output, ran)).map_err(Rejection::from),
+        )
     }
 
     fn give_back(&self, session: Option<Box<dyn Session>>) {
         let mut state = self.lock();
-        match session {
-            Some(session) => state.sessions.push(session),
-            None => tracing::error!("the engine gave no new session; one less serves"),
+        if let Some(session) = session {
+            state.sessions.push(session);
+        } else {
+            tracing::error!("the engine gave no new session; one less serves");
         }
         let wanted = !state.jobs.is_empty() || state.stopping;
         drop(state);
@@ -307,7 +354,10 @@ impl Shared {
                 state.sessions.push(session);
                 continue;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -327,9 +377,12 @@ impl Shared {
             if !fits {
                 break;
             }
-            let Some(job) = state.jobs.pop_front() else { break };
+            let Some(job) = state.jobs.pop_front() else {
+                break;
+            };
             state.bytes -= job.bytes;
-            self.queued_rows.fetch_sub(job.batch.rows, Ordering::Relaxed);
+            self.queued_rows
+                .fetch_sub(job.batch.rows, Ordering::Relaxed);
             if job.reply.is_closed() {
                 self.abandoned.fetch_add(1, Ordering::Relaxed);
             } else if Instant::now() >= job.deadline {
@@ -346,7 +399,7 @@ impl Shared {
     /// Runs jobs as one batch, and each alone when that fails: nobody pays for another's request.
     fn serve(&self, session: Box<dyn Session>, mut jobs: Vec<Job>) -> Option<Box<dyn Session>> {
         if jobs.len() == 1 {
-            return jobs.pop().map_or(None, |job| self.serve_alone(session, job));
+            return jobs.pop().and_then(|job| self.serve_alone(session, job));
         }
         let started = Instant::now();
         let batch = join(jobs.iter().map(|job| &job.batch));
@@ -360,7 +413,14 @@ impl Shared {
                     let rows = first..first + job.batch.rows;
                     first = rows.end;
                     let waited = started.duration_since(job.queued);
-                    let prediction = Prediction { output: Arc::clone(&output), rows, all: false, batch_rows, waited, ran };
+                    let prediction = Prediction {
+                        output: Arc::clone(&output),
+                        rows,
+                        all: false,
+                        batch_rows,
+                        waited,
+                        ran,
+                    };
                     drop(job.reply.send(Ok(prediction)));
                 }
                 session
@@ -373,10 +433,13 @@ impl Shared {
             }
             result => {
                 if result.is_ok() {
-                    tracing::warn!("the model's outputs have other rows than its inputs; requests are merged no more");
+                    tracing::warn!(
+                        "the model's outputs have other rows than its inputs; requests are merged no more"
+                    );
                     self.merges.store(false, Ordering::Relaxed);
                 }
-                jobs.into_iter().fold(session, |session, job| self.serve_alone(session?, job))
+                jobs.into_iter()
+                    .fold(session, |session, job| self.serve_alone(session?, job))
             }
         }
     }

@@ -10,7 +10,12 @@ use crate::params;
 use crate::plan::{Decoded, InputPlan};
 
 /// The keys that hold data; exactly one of them must be there.
-const FORMATS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
+const FORMATS: [&str; 4] = [
+    "dataframe_split",
+    "dataframe_records",
+    "instances",
+    "inputs",
+];
 
 /// Keys that make the whole object the input of a language model.
 const LANGUAGE_MODEL_KEYS: [&str; 3] = ["messages", "prompt", "input"];
@@ -24,17 +29,25 @@ pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeErr
         first => return Err(not_an_object(scanner, first)),
     }
     scanner.take(b'{');
-    let mut found: Option<(&'static str, Decoded)> = None;
+    let mut found: Option<(&'static str, Result<Decoded, DecodeError>)> = None;
     let mut parameters = None;
     let mut first = true;
     while let Some(raw) = scanner.member(first)? {
         first = false;
-        let key = unescape(raw).ok_or_else(|| DecodeError::malformed("a key has an escape that JSON does not know"))?;
+        let key = unescape(raw)
+            .ok_or_else(|| DecodeError::malformed("a key has an escape that JSON does not know"))?;
         if let Some(format) = FORMATS.iter().find(|format| **format == key) {
             if found.as_ref().is_some_and(|(other, _)| other != format) {
                 return Err(which_format("more than one"));
             }
-            found = Some((format, data(plan, format, &mut scanner)?));
+            let mut value = scanner.clone();
+            let decoded = data(plan, format, &mut value);
+            // A refusal waits for the rest of the body, which may say that this is not the data.
+            match decoded {
+                Ok(_) => scanner = value,
+                Err(_) => scanner.skip()?,
+            }
+            found = Some((format, decoded));
         } else if key == "params" {
             parameters = Some(scanner.clone());
             scanner.skip()?;
@@ -48,12 +61,17 @@ pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeErr
     }
     scanner.end()?;
     let (_, decoded) = found.ok_or_else(|| which_format("none"))?;
+    let decoded = decoded?;
     params::check(plan.params.as_deref(), parameters)?;
     Ok(decoded)
 }
 
 /// Decodes the value of one of [`FORMATS`].
-fn data(plan: &InputPlan, format: &'static str, scanner: &mut Scanner<'_>) -> Result<Decoded, DecodeError> {
+fn data(
+    plan: &InputPlan,
+    format: &'static str,
+    scanner: &mut Scanner<'_>,
+) -> Result<Decoded, DecodeError> {
     match format {
         "dataframe_split" => split::decode(&plan.frame, scanner),
         "dataframe_records" => records::decode(&plan.frame, format, scanner),
@@ -78,7 +96,11 @@ fn not_an_object(mut scanner: Scanner<'_>, first: Option<u8>) -> DecodeError {
     if let Err(error) = scanner.skip().and_then(|()| scanner.end()) {
         return error.into();
     }
-    let found = if first == Some(b'[') { "a list" } else { "a value that is no object" };
+    let found = if first == Some(b'[') {
+        "a list"
+    } else {
+        "a value that is no object"
+    };
     DecodeError::malformed(format!(
         "The input must be a JSON dictionary with exactly one of the input fields {{'dataframe_split', \
          'dataframe_records', 'instances', 'inputs'}}. Received {found}."

@@ -10,7 +10,11 @@ use crate::frame::{Frame, Place};
 use crate::plan::{Decoded, FramePlan};
 
 /// Decodes the value of `format`.
-pub(super) fn decode(plan: &FramePlan, format: &str, scanner: &mut Scanner<'_>) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(
+    plan: &FramePlan,
+    format: &str,
+    scanner: &mut Scanner<'_>,
+) -> Result<Decoded, DecodeError> {
     match scanner.peek() {
         Some(b'{') => columns(plan, format, scanner),
         Some(b'[') if starts_with_object(scanner) => records::decode(plan, format, scanner),
@@ -25,7 +29,11 @@ fn starts_with_object(scanner: &Scanner<'_>) -> bool {
 }
 
 /// An object of columns. A scalar stands for a column of that value.
-fn columns(plan: &FramePlan, format: &str, scanner: &mut Scanner<'_>) -> Result<Decoded, DecodeError> {
+fn columns(
+    plan: &FramePlan,
+    format: &str,
+    scanner: &mut Scanner<'_>,
+) -> Result<Decoded, DecodeError> {
     if plan.positional {
         scanner.skip()?;
         return Err(DecodeError::malformed(
@@ -40,7 +48,8 @@ fn columns(plan: &FramePlan, format: &str, scanner: &mut Scanner<'_>) -> Result<
     let mut first = true;
     while let Some(raw) = scanner.member(first)? {
         first = false;
-        let name = unescape(raw).ok_or_else(|| DecodeError::malformed("a key has an escape that JSON does not know"))?;
+        let name = unescape(raw)
+            .ok_or_else(|| DecodeError::malformed("a key has an escape that JSON does not know"))?;
         let Some(column) = plan.names.get(&*name).copied() else {
             scanner.skip()?;
             frame.ignored += 1;
@@ -89,13 +98,19 @@ fn read_column(
         read_cell(frame, row, column, Place::Column(format, row), scanner)?;
         row += 1;
     }
-    if row == frame.rows() { Ok(row) } else { Err(lengths(frame, column)) }
+    if row == frame.rows() {
+        Ok(row)
+    } else {
+        Err(lengths(frame, column))
+    }
 }
 
 #[cold]
 fn lengths(frame: &Frame<'_>, column: usize) -> DecodeError {
     let name = &frame.columns[column].name;
-    DecodeError::malformed(format!("The length of values for each input/column name are not the same: column `{name}`"))
+    DecodeError::malformed(format!(
+        "The length of values for each input/column name are not the same: column `{name}`"
+    ))
 }
 
 /// A list that holds no objects: the one column, or rows of unnamed columns.
@@ -120,12 +135,20 @@ fn list(plan: &FramePlan, format: &str, scanner: &mut Scanner<'_>) -> Result<Dec
 }
 
 /// One row of a list: a list of values, or a bare value where there is one column.
-fn read_row(frame: &mut Frame<'_>, format: &str, row: usize, width: usize, scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
+fn read_row(
+    frame: &mut Frame<'_>,
+    format: &str,
+    row: usize,
+    width: usize,
+    scanner: &mut Scanner<'_>,
+) -> Result<(), DecodeError> {
     let place = Place::Record(format, row);
     if scanner.peek() != Some(b'[') {
         if width != 1 {
             scanner.skip()?;
-            return Err(DecodeError::schema(format!("{place} must be a list of {width} values")));
+            return Err(DecodeError::schema(format!(
+                "{place} must be a list of {width} values"
+            )));
         }
         return read_cell(frame, row, 0, place, scanner);
     }
@@ -133,23 +156,37 @@ fn read_row(frame: &mut Frame<'_>, format: &str, row: usize, width: usize, scann
     let mut column = 0;
     while scanner.item(column == 0)? {
         if column == width {
-            return Err(DecodeError::schema(format!("{place} must be a list of {width} values")));
+            return Err(DecodeError::schema(format!(
+                "{place} must be a list of {width} values"
+            )));
         }
         read_cell(frame, row, column, place, scanner)?;
         column += 1;
     }
-    if column == width { Ok(()) } else { Err(DecodeError::schema(format!("{place} must be a list of {width} values"))) }
+    if column == width {
+        Ok(())
+    } else {
+        Err(DecodeError::schema(format!(
+            "{place} must be a list of {width} values"
+        )))
+    }
 }
 
 /// A bare value: one row of the one unnamed column.
-fn scalar(plan: &FramePlan, format: &str, scanner: &mut Scanner<'_>) -> Result<Decoded, DecodeError> {
+fn scalar(
+    plan: &FramePlan,
+    format: &str,
+    scanner: &mut Scanner<'_>,
+) -> Result<Decoded, DecodeError> {
     let mut frame = Frame::new(plan, scanner.remaining());
     let cell = scanner.cell()?;
     if frame.columns.len() == 1 && plan.positional {
         frame.add_row()?;
         frame.mark(0);
         let place = Place::Column(format, 0);
-        frame.set(0, 0, cell).map_err(|error| frame.cell_error(0, place, &error))?;
+        frame
+            .set(0, 0, cell)
+            .map_err(|error| frame.cell_error(0, place, &error))?;
     }
     frame.finish()
 }

@@ -8,15 +8,22 @@ use crate::error::DecodeError;
 /// told by the zero bytes around their first character, as RFC 4627 describes.
 pub(crate) fn utf8(body: &[u8]) -> Result<Cow<'_, str>, DecodeError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    if !matches!(body, [0, ..] | [_, 0, ..] | [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
-        return std::str::from_utf8(body).map(Cow::Borrowed).map_err(|error| invalid(error.valid_up_to()));
+    if !matches!(
+        body,
+        [0, ..] | [_, 0, ..] | [0xff, 0xfe, ..] | [0xfe, 0xff, ..]
+    ) {
+        return std::str::from_utf8(body)
+            .map(Cow::Borrowed)
+            .map_err(|error| invalid(error.valid_up_to()));
     }
     wide(body).map(Cow::Owned).ok_or_else(|| invalid(0))
 }
 
 #[cold]
 fn invalid(offset: usize) -> DecodeError {
-    DecodeError::malformed(format!("Ensure that input is a valid UTF-8 encoded string. Error: invalid byte at {offset}"))
+    DecodeError::malformed(format!(
+        "Ensure that input is a valid UTF-8 encoded string. Error: invalid byte at {offset}"
+    ))
 }
 
 #[cold]
@@ -35,12 +42,21 @@ fn wide(body: &[u8]) -> Option<String> {
 
 fn utf16(body: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
     let (pairs, rest) = body.as_chunks::<2>();
-    rest.is_empty().then(|| char::decode_utf16(pairs.iter().map(|pair| unit(*pair))).collect::<Result<_, _>>().ok())?
+    rest.is_empty().then(|| {
+        char::decode_utf16(pairs.iter().map(|pair| unit(*pair)))
+            .collect::<Result<_, _>>()
+            .ok()
+    })?
 }
 
 fn utf32(body: &[u8], unit: fn([u8; 4]) -> u32) -> Option<String> {
     let (units, rest) = body.as_chunks::<4>();
-    rest.is_empty().then(|| units.iter().map(|bytes| char::from_u32(unit(*bytes))).collect())?
+    rest.is_empty().then(|| {
+        units
+            .iter()
+            .map(|bytes| char::from_u32(unit(*bytes)))
+            .collect()
+    })?
 }
 
 #[cfg(test)]
@@ -52,7 +68,10 @@ mod tests {
         let text = "{\"é\": 1}";
         let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-        let wide: Vec<u8> = text.chars().flat_map(|character| (character as u32).to_le_bytes()).collect();
+        let wide: Vec<u8> = text
+            .chars()
+            .flat_map(|character| (character as u32).to_le_bytes())
+            .collect();
         let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
         for body in [text.as_bytes(), &little, &big, &wide, &marked] {
             assert_eq!(utf8(body).unwrap(), text);

@@ -26,13 +26,17 @@ fn read_cell(
     scanner: &mut Scanner<'_>,
 ) -> Result<(), DecodeError> {
     let cell = scanner.cell()?;
-    if cell == Cell::List && let Some(length) = frame.list_length(column) {
+    if cell == Cell::List
+        && let Some(length) = frame.list_length(column)
+    {
         return read_list(frame, row, column, length, place, scanner);
     }
     if matches!(cell, Cell::List | Cell::Object) {
         scanner.skip()?;
     }
-    frame.set(row, column, cell).map_err(|error| frame.cell_error(column, place, &error))
+    frame
+        .set(row, column, cell)
+        .map_err(|error| frame.cell_error(column, place, &error))
 }
 
 /// Reads a list of `length` values into a cell.
@@ -51,7 +55,9 @@ fn read_list(
         if matches!(cell, Cell::List | Cell::Object) {
             scanner.skip()?;
         }
-        frame.set_item(row, column, item, cell).map_err(|error| frame.cell_error(column, place, &error))?;
+        frame
+            .set_item(row, column, item, cell)
+            .map_err(|error| frame.cell_error(column, place, &error))?;
         item += 1;
     }
     if item == length {

@@ -39,8 +39,8 @@ impl Number {
 
 /// Powers of ten that a double holds exactly.
 const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
-    1e18, 1e19, 1e20, 1e21, 1e22,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
 /// Digits that a `u64` certainly holds.
@@ -103,7 +103,11 @@ fn slow(text: &[u8]) -> f64 {
 #[inline]
 fn float(text: &[u8], negative: bool) -> Number {
     let value = fast_float2::parse::<f64, _>(text).unwrap_or(f64::NAN);
-    if value.is_infinite() { Number::Overflow(negative) } else { Number::Float(value) }
+    if value.is_infinite() {
+        Number::Overflow(negative)
+    } else {
+        Number::Float(value)
+    }
 }
 
 #[inline]
@@ -133,13 +137,22 @@ fn wide_integer(text: &[u8]) -> Number {
 #[inline]
 fn digits(text: &[u8], mut at: usize, mantissa: &mut u64) -> usize {
     while let Some(chunk) = text.get(at..at + 8) {
-        let Some(value) = chunk.try_into().ok().map(u64::from_le_bytes).and_then(eight_digits) else {
+        let Some(value) = chunk
+            .try_into()
+            .ok()
+            .map(u64::from_le_bytes)
+            .and_then(eight_digits)
+        else {
             break;
         };
         *mantissa = mantissa.wrapping_mul(100_000_000).wrapping_add(value);
         at += 8;
     }
-    while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+    while let Some(digit) = text
+        .get(at)
+        .map(|byte| byte.wrapping_sub(b'0'))
+        .filter(|digit| *digit < 10)
+    {
         *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
         at += 1;
     }
@@ -168,7 +181,11 @@ fn read_exponent(text: &[u8], mut at: usize) -> Option<(i32, usize)> {
     }
     let start = at;
     let mut value = 0i32;
-    while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+    while let Some(digit) = text
+        .get(at)
+        .map(|byte| byte.wrapping_sub(b'0'))
+        .filter(|digit| *digit < 10)
+    {
         value = (value * 10 + i32::from(digit)).min(100_000);
         at += 1;
     }
@@ -181,23 +198,47 @@ mod tests {
     use proptest::prelude::*;
 
     fn whole(text: &str) -> Option<Number> {
-        read(text.as_bytes()).filter(|(_, length)| *length == text.len()).map(|(number, _)| number)
+        read(text.as_bytes())
+            .filter(|(_, length)| *length == text.len())
+            .map(|(number, _)| number)
     }
 
     #[test]
     fn integers_keep_every_digit() {
         assert_eq!(whole("0"), Some(Number::Integer(0)));
         assert_eq!(whole("-0"), Some(Number::Integer(0)));
-        assert_eq!(whole("9223372036854775807"), Some(Number::Integer(i64::MAX)));
-        assert_eq!(whole("-9223372036854775808"), Some(Number::Integer(i64::MIN)));
-        assert_eq!(whole("18446744073709551615"), Some(Number::Unsigned(u64::MAX)));
+        assert_eq!(
+            whole("9223372036854775807"),
+            Some(Number::Integer(i64::MAX))
+        );
+        assert_eq!(
+            whole("-9223372036854775808"),
+            Some(Number::Integer(i64::MIN))
+        );
+        assert_eq!(
+            whole("18446744073709551615"),
+            Some(Number::Unsigned(u64::MAX))
+        );
         assert_eq!(whole("100000000000000000000"), Some(Number::Huge(1e20)));
     }
 
     #[test]
     fn floats_are_correctly_rounded() {
-        for text in ["0.1", "1e3", "1E-7", "-2.5", "0.5488135039273248", "1.7976931348623157e308", "5e-324", "0.0"] {
-            assert_eq!(whole(text), Some(Number::Float(text.parse().unwrap())), "{text}");
+        for text in [
+            "0.1",
+            "1e3",
+            "1E-7",
+            "-2.5",
+            "0.5488135039273248",
+            "1.7976931348623157e308",
+            "5e-324",
+            "0.0",
+        ] {
+            assert_eq!(
+                whole(text),
+                Some(Number::Float(text.parse().unwrap())),
+                "{text}"
+            );
         }
         assert_eq!(whole("1e400"), Some(Number::Overflow(false)));
         assert_eq!(whole("-1e400"), Some(Number::Overflow(true)));
@@ -205,7 +246,9 @@ mod tests {
 
     #[test]
     fn what_json_does_not_allow_is_refused() {
-        for text in ["-", "01", "1.", "1.e3", ".5", "1e", "1e+", "+1", "--1", "0x1"] {
+        for text in [
+            "-", "01", "1.", "1.e3", ".5", "1e", "1e+", "+1", "--1", "0x1",
+        ] {
             assert_eq!(whole(text), None, "{text}");
         }
     }

@@ -21,23 +21,39 @@ struct Keys<'a> {
 }
 
 /// Decodes a list of records under `key`.
-pub(super) fn decode(plan: &FramePlan, key: &str, scanner: &mut Scanner<'_>) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(
+    plan: &FramePlan,
+    key: &str,
+    scanner: &mut Scanner<'_>,
+) -> Result<Decoded, DecodeError> {
     let first = scanner.peek();
     if first != Some(b'[') {
-        let found = if first == Some(b'{') { "dictionary" } else { "another type" };
+        let found = if first == Some(b'{') {
+            "dictionary"
+        } else {
+            "another type"
+        };
         scanner.skip()?;
-        return Err(DecodeError::malformed(format!("Dataframe records format must be a list of records. Got {found}.")));
+        return Err(DecodeError::malformed(format!(
+            "Dataframe records format must be a list of records. Got {found}."
+        )));
     }
     scanner.take(b'[');
     let mut frame = Frame::new(plan, scanner.remaining());
     if plan.open {
         frame.set_width(first_width(scanner)?)?;
     }
-    let mut keys = Keys { last: Vec::new(), positions: HashMap::new(), stamps: vec![0; frame.columns.len()] };
+    let mut keys = Keys {
+        last: Vec::new(),
+        positions: HashMap::new(),
+        stamps: vec![0; frame.columns.len()],
+    };
     let mut row = 0;
     while scanner.item(row == 0)? {
         if !scanner.take(b'{') {
-            return Err(DecodeError::malformed(format!("row {row} at $.{key}[{row}] must be an object")));
+            return Err(DecodeError::malformed(format!(
+                "row {row} at $.{key}[{row}] must be an object"
+            )));
         }
         frame.add_row()?;
         read_record(&mut frame, &mut keys, key, row, scanner)?;
@@ -100,8 +116,14 @@ fn read_record<'a>(
 }
 
 /// Where a key leads; a column that shows up late is missing in the rows before.
-fn find(frame: &mut Frame<'_>, keys: &mut Keys<'_>, row: usize, raw: &[u8]) -> Result<Option<usize>, DecodeError> {
-    let name = unescape(raw).ok_or_else(|| DecodeError::malformed("a key has an escape that JSON does not know"))?;
+fn find(
+    frame: &mut Frame<'_>,
+    keys: &mut Keys<'_>,
+    row: usize,
+    raw: &[u8],
+) -> Result<Option<usize>, DecodeError> {
+    let name = unescape(raw)
+        .ok_or_else(|| DecodeError::malformed("a key has an escape that JSON does not know"))?;
     let plan = frame.plan();
     let column = if plan.positional {
         let next = keys.positions.len();
@@ -115,11 +137,15 @@ fn find(frame: &mut Frame<'_>, keys: &mut Keys<'_>, row: usize, raw: &[u8]) -> R
             if plan.extra {
                 return Ok(None);
             }
-            return Err(DecodeError::schema(format!("the data has more columns than the expected {known}")));
+            return Err(DecodeError::schema(format!(
+                "the data has more columns than the expected {known}"
+            )));
         }
         column
     } else {
-        let Some(column) = plan.names.get(&*name) else { return Ok(None) };
+        let Some(column) = plan.names.get(&*name) else {
+            return Ok(None);
+        };
         *column
     };
     if !frame.is_present(column) {

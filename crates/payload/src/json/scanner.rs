@@ -75,7 +75,10 @@ impl<'a> Scanner<'a> {
     }
 
     const fn error(&self, expected: &'static str) -> SyntaxError {
-        SyntaxError { expected, offset: self.at }
+        SyntaxError {
+            expected,
+            offset: self.at,
+        }
     }
 
     #[inline]
@@ -107,12 +110,20 @@ impl<'a> Scanner<'a> {
     /// Takes `byte` or fails.
     #[inline]
     pub(crate) fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), SyntaxError> {
-        if self.take(byte) { Ok(()) } else { Err(self.error(expected)) }
+        if self.take(byte) {
+            Ok(())
+        } else {
+            Err(self.error(expected))
+        }
     }
 
     /// Only white space may be left.
     pub(crate) fn end(&mut self) -> Result<(), SyntaxError> {
-        if self.peek().is_none() { Ok(()) } else { Err(self.error("the end of the text")) }
+        if self.peek().is_none() {
+            Ok(())
+        } else {
+            Err(self.error("the end of the text"))
+        }
     }
 
     /// Steps into a list or to its next item: `true` when there is one. `first` must be `true` on
@@ -167,7 +178,10 @@ impl<'a> Scanner<'a> {
             Some(b'"') => {
                 let start = self.at;
                 let raw = self.raw_text()?;
-                unescape(raw).map(Cell::Text).ok_or(SyntaxError { expected: "valid escapes", offset: start })
+                unescape(raw).map(Cell::Text).ok_or(SyntaxError {
+                    expected: "valid escapes",
+                    offset: start,
+                })
             }
             Some(b'[') => Ok(Cell::List),
             Some(b'{') => Ok(Cell::Object),
@@ -196,7 +210,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn literal(&mut self, word: &'static str, cell: Cell<'a>) -> Result<Cell<'a>, SyntaxError> {
-        if self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word.as_bytes())) {
+        if self
+            .text
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(word.as_bytes()))
+        {
             self.at += word.len();
             return Ok(cell);
         }
@@ -208,7 +226,11 @@ impl<'a> Scanner<'a> {
         let start = self.at + 1;
         let mut at = start;
         loop {
-            let Some(step) = self.text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) else {
+            let Some(step) = self
+                .text
+                .get(at..)
+                .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
+            else {
                 return Err(self.error("a closing `\"`"));
             };
             at += step;
@@ -264,7 +286,11 @@ impl<'a> Scanner<'a> {
     /// After a value: steps to the next one inside what is open. `false` when nothing is.
     fn close(&mut self, open: &mut Vec<bool>) -> Result<bool, SyntaxError> {
         while let Some(object) = open.last() {
-            let more = if *object { self.member(false)?.is_some() } else { self.item(false)? };
+            let more = if *object {
+                self.member(false)?.is_some()
+            } else {
+                self.item(false)?
+            };
             if more {
                 return Ok(true);
             }
@@ -303,7 +329,9 @@ fn escape(rest: &[u8]) -> Option<(char, usize)> {
         b'n' => '\n',
         b'r' => '\r',
         b't' => '\t',
-        b'u' => return unicode_escape(&rest[1..]).map(|(character, length)| (character, length + 1)),
+        b'u' => {
+            return unicode_escape(&rest[1..]).map(|(character, length)| (character, length + 1));
+        }
         _ => return None,
     };
     Some((character, 1))
@@ -319,11 +347,16 @@ fn unicode_escape(rest: &[u8]) -> Option<(char, usize)> {
             return char::from_u32(code).map(|character| (character, 10));
         }
     }
-    Some((char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), 4))
+    Some((
+        char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER),
+        4,
+    ))
 }
 
 fn four_digits(rest: &[u8]) -> Option<u32> {
-    rest.get(..4)?.iter().try_fold(0, |code, byte| Some(code << 4 | (*byte as char).to_digit(16)?))
+    rest.get(..4)?.iter().try_fold(0, |code, byte| {
+        Some(code << 4 | (*byte as char).to_digit(16)?)
+    })
 }
 
 #[cfg(test)]
@@ -338,14 +371,39 @@ mod tests {
 
     #[test]
     fn valid_text_is_skipped_whole() {
-        for text in ["[]", "{}", " [1, [2, {\"a\": null}], \"x\\\"y\"] ", "{\"a\":{\"b\":[true,false]},\"c\":-1.5e3}", "NaN", "[-Infinity]"] {
+        for text in [
+            "[]",
+            "{}",
+            " [1, [2, {\"a\": null}], \"x\\\"y\"] ",
+            "{\"a\":{\"b\":[true,false]},\"c\":-1.5e3}",
+            "NaN",
+            "[-Infinity]",
+        ] {
             assert!(skips(text), "{text}");
         }
     }
 
     #[test]
     fn broken_text_is_refused() {
-        for text in ["", "[", "[1", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{,}", "{\"a\":1,}", "{a:1}", "\"", "\"\\", "\"\n\"", "nul", "[1 2]", "]", "1 2"] {
+        for text in [
+            "",
+            "[",
+            "[1",
+            "[1,]",
+            "[,1]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{,}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "\"",
+            "\"\\",
+            "\"\n\"",
+            "nul",
+            "[1 2]",
+            "]",
+            "1 2",
+        ] {
             assert!(!skips(text), "{text}");
         }
     }

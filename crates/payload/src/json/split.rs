@@ -14,7 +14,9 @@ use crate::tensor::TensorData;
 pub(super) fn decode(plan: &FramePlan, scanner: &mut Scanner<'_>) -> Result<Decoded, DecodeError> {
     if scanner.peek() != Some(b'{') {
         scanner.skip()?;
-        return Err(DecodeError::malformed("Dataframe split format must be a dictionary."));
+        return Err(DecodeError::malformed(
+            "Dataframe split format must be a dictionary.",
+        ));
     }
     scanner.take(b'{');
     let mut names = None;
@@ -57,7 +59,9 @@ pub(super) fn decode(plan: &FramePlan, scanner: &mut Scanner<'_>) -> Result<Deco
 
 #[cold]
 fn wrong_keys() -> DecodeError {
-    DecodeError::malformed("Dataframe split format must have 'data' field and optionally 'columns' and 'index' fields.")
+    DecodeError::malformed(
+        "Dataframe split format must have 'data' field and optionally 'columns' and 'index' fields.",
+    )
 }
 
 /// The names of the columns; `null` is none. Numbers count by their text.
@@ -71,7 +75,12 @@ fn read_names<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Vec<Cow<'a, str>>>
         match scanner.cell()? {
             Cell::Text(name) => names.push(name),
             Cell::Number(number) => names.push(Cow::Owned(number.to_f64().to_string())),
-            other => return Err(DecodeError::malformed(format!("a column name is {}, expected text", other.kind()))),
+            other => {
+                return Err(DecodeError::malformed(format!(
+                    "a column name is {}, expected text",
+                    other.kind()
+                )));
+            }
         }
     }
     Ok(Some(names))
@@ -106,7 +115,11 @@ fn first_width(scanner: &Scanner<'_>) -> Result<usize, SyntaxError> {
 }
 
 /// Where each position of a row leads; `None` is ignored.
-fn order(frame: &mut Frame<'_>, names: Option<&[Cow<'_, str>]>, scanner: &Scanner<'_>) -> Result<Vec<Option<usize>>, DecodeError> {
+fn order(
+    frame: &mut Frame<'_>,
+    names: Option<&[Cow<'_, str>]>,
+    scanner: &Scanner<'_>,
+) -> Result<Vec<Option<usize>>, DecodeError> {
     let width = match names {
         Some(names) => names.len(),
         None => first_width(scanner)?,
@@ -117,20 +130,34 @@ fn order(frame: &mut Frame<'_>, names: Option<&[Cow<'_, str>]>, scanner: &Scanne
     }
     let known = frame.columns.len();
     let order: Vec<Option<usize>> = if plan.positional {
-        (0..width).map(|position| (position < known).then_some(position)).collect()
+        (0..width)
+            .map(|position| (position < known).then_some(position))
+            .collect()
     } else {
-        let name = |position: usize| names.map_or_else(|| Cow::Owned(position.to_string()), |names| names[position].clone());
-        (0..width).map(|position| plan.names.get(&*name(position)).copied()).collect()
+        let name = |position: usize| {
+            names.map_or_else(
+                || Cow::Owned(position.to_string()),
+                |names| names[position].clone(),
+            )
+        };
+        (0..width)
+            .map(|position| plan.names.get(&*name(position)).copied())
+            .collect()
     };
     for column in order.iter().flatten() {
         if frame.is_present(*column) {
-            return Err(DecodeError::malformed(format!("column `{}` is there twice", frame.columns[*column].name)));
+            return Err(DecodeError::malformed(format!(
+                "column `{}` is there twice",
+                frame.columns[*column].name
+            )));
         }
         frame.mark(*column);
     }
     frame.ignored = order.iter().filter(|column| column.is_none()).count();
     if frame.ignored > 0 && !plan.extra {
-        return Err(DecodeError::schema(format!("the data has {width} columns, expected {known}")));
+        return Err(DecodeError::schema(format!(
+            "the data has {width} columns, expected {known}"
+        )));
     }
     Ok(order)
 }
@@ -144,7 +171,11 @@ fn read_rows<'p>(
     let mut frame = Frame::new(plan, scanner.remaining());
     let order = order(&mut frame, names, scanner)?;
     scanner.expect(b'[', "a list of rows")?;
-    let in_order = order.len() == frame.columns.len() && order.iter().enumerate().all(|(position, column)| *column == Some(position));
+    let in_order = order.len() == frame.columns.len()
+        && order
+            .iter()
+            .enumerate()
+            .all(|(position, column)| *column == Some(position));
     if plan.plain && in_order && order.len() > 1 {
         read_plain(&mut frame, &plan.columns, scanner)?;
         return Ok(frame);
@@ -159,19 +190,32 @@ fn read_rows<'p>(
 }
 
 /// Reads a row: a list, or a bare value where there is one column.
-fn read_row(frame: &mut Frame<'_>, row: usize, order: &[Option<usize>], scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
+fn read_row(
+    frame: &mut Frame<'_>,
+    row: usize,
+    order: &[Option<usize>],
+    scanner: &mut Scanner<'_>,
+) -> Result<(), DecodeError> {
     if scanner.peek() != Some(b'[') || (order.len() == 1 && is_bare_list(frame, order, scanner)) {
-        let [column] = order else { return Err(width_error(row, order.len())) };
+        let [column] = order else {
+            return Err(width_error(row, order.len()));
+        };
         return read_position(frame, row, 0, *column, scanner);
     }
     scanner.take(b'[');
     let mut position = 0;
     while scanner.item(position == 0)? {
-        let Some(column) = order.get(position) else { return Err(width_error(row, order.len())) };
+        let Some(column) = order.get(position) else {
+            return Err(width_error(row, order.len()));
+        };
         read_position(frame, row, position, *column, scanner)?;
         position += 1;
     }
-    if position == order.len() { Ok(()) } else { Err(width_error(row, order.len())) }
+    if position == order.len() {
+        Ok(())
+    } else {
+        Err(width_error(row, order.len()))
+    }
 }
 
 /// Whether the row of a column of lists is such a list itself, not wrapped in a row.
@@ -196,18 +240,27 @@ fn read_position(
 
 #[cold]
 fn width_error(row: usize, width: usize) -> DecodeError {
-    DecodeError::malformed(format!("row {row} at $.dataframe_split.data[{row}] must be a list of {width} values, as there are columns"))
+    DecodeError::malformed(format!(
+        "row {row} at $.dataframe_split.data[{row}] must be a list of {width} values, as there are columns"
+    ))
 }
 
 /// Reads rows that are numbers in the order of the plan, for one float tensor.
-fn read_plain(frame: &mut Frame<'_>, columns: &[Column], scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
-    let Some((data, rows)) = frame.plain_buffer() else { return Ok(()) };
+fn read_plain(
+    frame: &mut Frame<'_>,
+    columns: &[Column],
+    scanner: &mut Scanner<'_>,
+) -> Result<(), DecodeError> {
+    let Some((data, rows)) = frame.plain_buffer() else {
+        return Ok(());
+    };
     let result = match data {
         TensorData::F32(values) => plain_rows(columns, values, rows, scanner),
         TensorData::F64(values) => plain_rows(columns, values, rows, scanner),
         _ => Ok(Ok(())),
     };
-    result?.map_err(|(row, column, error)| frame.cell_error(column, Place::Split(row, column), &error))
+    result?
+        .map_err(|(row, column, error)| frame.cell_error(column, Place::Split(row, column), &error))
 }
 
 /// A value that could not be converted: its row, its column, and why.

@@ -1,0 +1,440 @@
+//! Every payload shape, through the plan of a model, into its inputs.
+
+use mlrs_mlmodel::signature::{Schema, Signature};
+use mlrs_payload::{
+    AnswerShape, Batch, Compat, DType, DecodeErrorKind, Dim, Format, InputPlan, Tensor, TensorData,
+    TensorInfo,
+};
+
+fn signature(inputs: &str) -> Signature {
+    Signature {
+        inputs: Some(Schema::parse(inputs).unwrap()),
+        ..Signature::default()
+    }
+}
+
+fn input(name: &str, dtype: DType, shape: &[Option<usize>]) -> TensorInfo {
+    let dimension = |length: &Option<usize>| length.map_or(Dim::Unknown, Dim::Fixed);
+    TensorInfo {
+        name: name.into(),
+        dtype,
+        shape: Some(shape.iter().map(dimension).collect()),
+    }
+}
+
+/// Two columns of doubles for a matrix of floats.
+fn columns(compat: Compat) -> InputPlan {
+    let signature =
+        signature(r#"[{"name": "a", "type": "double"}, {"name": "b", "type": "double"}]"#);
+    InputPlan::compile(
+        Some(&signature),
+        &[input("x", DType::F32, &[None, Some(2)])],
+        compat,
+    )
+}
+
+/// An unnamed tensor of floats with two columns.
+fn tensor(compat: Compat) -> InputPlan {
+    let signature =
+        signature(r#"[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]"#);
+    InputPlan::compile(
+        Some(&signature),
+        &[input("x", DType::F32, &[None, Some(2)])],
+        compat,
+    )
+}
+
+/// A text and a number, each an input of its own.
+fn mixed() -> InputPlan {
+    let signature =
+        signature(r#"[{"name": "city", "type": "string"}, {"name": "n", "type": "long"}]"#);
+    let inputs = [
+        input("n", DType::I64, &[None, Some(1)]),
+        input("city", DType::Str, &[None, Some(1)]),
+    ];
+    InputPlan::compile(Some(&signature), &inputs, Compat::Strict)
+}
+
+fn unsigned(compat: Compat) -> InputPlan {
+    InputPlan::compile(None, &[input("x", DType::F32, &[None, Some(2)])], compat)
+}
+
+fn floats(shape: &[usize], values: &[f32]) -> Vec<Tensor> {
+    vec![Tensor {
+        shape: shape.to_vec(),
+        data: TensorData::F32(values.to_vec()),
+    }]
+}
+
+fn json(plan: &InputPlan, body: &str) -> Batch {
+    plan.decode(Format::Json, body.as_bytes())
+        .unwrap_or_else(|error| panic!("{body}: {error}"))
+        .batch
+}
+
+fn refusal(plan: &InputPlan, body: &str) -> (DecodeErrorKind, String) {
+    let error = plan.decode(Format::Json, body.as_bytes()).expect_err(body);
+    (error.kind, error.message)
+}
+
+#[test]
+fn every_shape_of_a_frame_gives_the_same_batch() {
+    let plan = columns(Compat::Strict);
+    for body in [
+        r#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3.5, 4]]}}"#,
+        r#"{"dataframe_split": {"columns": ["b", "a"], "data": [[2, 1], [4, 3.5]]}}"#,
+        r#"{"dataframe_split": {"data": [[9, 2, 1], [9, 4, 3.5]], "index": [5, 6], "columns": ["z", "b", "a"]}}"#,
+        r#"{"dataframe_records": [{"a": 1, "b": 2}, {"b": 4, "a": 3.5}]}"#,
+        r#"{"dataframe_records": [{"a": 1, "b": 2, "z": {"y": []}}, {"a": 3.5, "b": 4}], "ignored": null}"#,
+        r#"{"inputs": {"a": [1, 3.5], "b": [2, 4]}}"#,
+        r#"{"inputs": [{"a": 1, "b": 2}, {"a": 3.5, "b": 4}]}"#,
+        r#"{"instances": [{"a": 1, "b": 2}, {"a": 3.5, "b": 4}]}"#,
+        r#"{"params": {"t": 1}, "instances": {"b": [2, 4], "a": [1, 3.5]}}"#,
+    ] {
+        let batch = json(&plan, body);
+        assert_eq!(
+            batch.inputs,
+            floats(&[2, 2], &[1.0, 2.0, 3.5, 4.0]),
+            "{body}"
+        );
+        assert_eq!(batch.rows, 2);
+    }
+    let decoded = plan.decode(Format::Csv, b"b,a\n2,1\n4,3.5\n").unwrap();
+    assert_eq!(decoded.batch.inputs, floats(&[2, 2], &[1.0, 2.0, 3.5, 4.0]));
+    assert_eq!(decoded.answer, AnswerShape::Records);
+}
+
+#[test]
+fn tensors_come_as_nested_lists_or_as_a_frame() {
+    let plan = tensor(Compat::Strict);
+    for body in [
+        r#"{"inputs": [[1, 2], [3.5, 4]]}"#,
+        r#"{"instances": [[1, 2], [3.5, 4]]}"#,
+        r#"{"dataframe_split": {"columns": ["p", "q"], "data": [[1, 2], [3.5, 4]]}}"#,
+        r#"{"dataframe_split": {"data": [[1, 2], [3.5, 4]]}}"#,
+        r#"{"dataframe_records": [{"p": 1, "q": 2}, {"p": 3.5, "q": 4}]}"#,
+    ] {
+        let decoded = plan.decode(Format::Json, body.as_bytes()).unwrap();
+        assert_eq!(
+            decoded.batch.inputs,
+            floats(&[2, 2], &[1.0, 2.0, 3.5, 4.0]),
+            "{body}"
+        );
+        assert_eq!(decoded.answer, AnswerShape::Tensors, "{body}");
+    }
+}
+
+#[test]
+fn columns_go_to_the_inputs_of_their_names() {
+    let batch = json(
+        &mixed(),
+        r#"{"dataframe_records": [{"city": "K\u00f6ln", "n": 3.0}, {"n": "7", "city": ""}]}"#,
+    );
+    let numbers = Tensor {
+        shape: vec![2, 1],
+        data: TensorData::I64(vec![3, 7]),
+    };
+    let cities = Tensor {
+        shape: vec![2, 1],
+        data: TensorData::Str(vec!["Köln".into(), String::new()]),
+    };
+    assert_eq!(batch.inputs, [numbers, cities]);
+}
+
+#[test]
+fn named_tensors_may_differ_in_type_and_shape() {
+    let signature = signature(
+        r#"[{"name": "a", "type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}},
+            {"name": "b", "type": "tensor", "tensor-spec": {"dtype": "int64", "shape": [-1]}}]"#,
+    );
+    let inputs = [
+        input("b", DType::I64, &[None]),
+        input("a", DType::F32, &[None, Some(2)]),
+    ];
+    let plan = InputPlan::compile(Some(&signature), &inputs, Compat::Strict);
+    for body in [
+        r#"{"inputs": {"a": [[1, 2], [3, 4]], "b": [5, 6], "extra": "x"}}"#,
+        r#"{"instances": [{"a": [1, 2], "b": 5}, {"b": 6, "a": [3, 4]}]}"#,
+        r#"{"dataframe_split": {"columns": ["a", "b"], "data": [[[1, 2], 5], [[3, 4], 6]]}}"#,
+    ] {
+        let batch = json(&plan, body);
+        assert_eq!(
+            batch.inputs[0],
+            Tensor {
+                shape: vec![2],
+                data: TensorData::I64(vec![5, 6])
+            },
+            "{body}"
+        );
+        assert_eq!(
+            batch.inputs[1].data,
+            TensorData::F32(vec![1.0, 2.0, 3.0, 4.0]),
+            "{body}"
+        );
+        assert_eq!(batch.inputs[1].shape, [2, 2], "{body}");
+    }
+    let (kind, message) = refusal(&plan, r#"{"inputs": {"a": [[1, 2]]}}"#);
+    assert_eq!(kind, DecodeErrorKind::Schema);
+    assert!(
+        message.contains("Model is missing inputs ['b']"),
+        "{message}"
+    );
+}
+
+#[test]
+fn refusals_name_row_column_and_path() {
+    let plan = columns(Compat::Strict);
+    let cases = [
+        (
+            r#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, "x"]]}}"#,
+            "row 1 at $.dataframe_split.data[1][1], column `b`",
+        ),
+        (
+            r#"{"dataframe_records": [{"a": 1, "b": true}, {"a": [], "b": 2}]}"#,
+            "row 1 at $.dataframe_records[1], column `a`",
+        ),
+        (
+            r#"{"inputs": {"a": [1, 2], "b": [1, {}]}}"#,
+            "row 1 at $.inputs.*[1], column `b`",
+        ),
+        (
+            r#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1e300, 2]]}}"#,
+            "outside the range of float32",
+        ),
+    ];
+    for (body, expected) in cases {
+        let (kind, message) = refusal(&plan, body);
+        assert_eq!(kind, DecodeErrorKind::Malformed, "{body}");
+        assert!(message.contains(expected), "{body}: {message}");
+    }
+    let (_, message) = refusal(
+        &tensor(Compat::Strict),
+        r#"{"inputs": [[1, 2], [3, "no"]]}"#,
+    );
+    assert!(message.contains("row 1 at `x`[1][1]"), "{message}");
+    let error = plan.decode(Format::Csv, b"a,b\n1,2\n3,x\n").unwrap_err();
+    assert!(error.message.contains("row 1, column `b`"), "{error}");
+}
+
+#[test]
+fn what_the_signature_asks_for_must_be_there() {
+    let plan = columns(Compat::Strict);
+    for body in [
+        r#"{"dataframe_split": {"columns": ["a"], "data": [[1]]}}"#,
+        r#"{"dataframe_split": {"data": [[1, 2]]}}"#,
+        r#"{"dataframe_records": [{"a": 1}]}"#,
+        r#"{"dataframe_records": [{"a": 1, "b": 2}, {"a": 1}]}"#,
+        r#"{"dataframe_records": [{"a": 1}, {"a": 1, "b": 2}]}"#,
+        r#"{"inputs": [1, 2]}"#,
+        r#"{"inputs": {"a": [1]}}"#,
+    ] {
+        assert_eq!(refusal(&plan, body).0, DecodeErrorKind::Schema, "{body}");
+    }
+    for body in [
+        r#"{"inputs": [1, 2]}"#,
+        r#"{"inputs": [[1, 2, 3]]}"#,
+        r#"{"inputs": 1}"#,
+        r#"{"inputs": []}"#,
+    ] {
+        assert_eq!(
+            refusal(&tensor(Compat::Strict), body).0,
+            DecodeErrorKind::Schema,
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn malformed_bodies_are_refused() {
+    let plan = columns(Compat::Strict);
+    for body in [
+        "",
+        "{",
+        "[]",
+        "1",
+        "null",
+        "\"x\"",
+        "{}",
+        r#"{"inputs": [], "instances": []}"#,
+        r#"{"dataframe_split": []}"#,
+        r#"{"dataframe_split": {"columns": []}}"#,
+        r#"{"dataframe_split": {"data": [], "x": 1}}"#,
+        r#"{"dataframe_split": {"columns": ["a", "a"], "data": [[1, 2]]}}"#,
+        r#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3]]}}"#,
+        r#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2, 3]]}}"#,
+        r#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]], "index": [1, 2]}}"#,
+        r#"{"dataframe_records": {"a": 1}}"#,
+        r#"{"dataframe_records": [1]}"#,
+        r#"{"inputs": {"a": [1], "b": [1, 2]}}"#,
+        r#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]]}} trailing"#,
+    ] {
+        assert_eq!(refusal(&plan, body).0, DecodeErrorKind::Malformed, "{body}");
+    }
+    for body in [
+        r#"{"inputs": [[1, 2], [3]]}"#,
+        r#"{"inputs": [[1, 2], 3]}"#,
+        r#"{"inputs": [1, [2]]}"#,
+        r#"{"inputs": {"x": [[1, 2]]}}"#,
+    ] {
+        assert_eq!(
+            refusal(&tensor(Compat::Strict), body).0,
+            DecodeErrorKind::Malformed,
+            "{body}"
+        );
+    }
+    assert_eq!(
+        plan.decode(Format::Json, b"{\"inputs\": \"\xff\"}")
+            .unwrap_err()
+            .kind,
+        DecodeErrorKind::Malformed
+    );
+    let deep = format!(
+        "{{\"inputs\": {}1{}}}",
+        "[".repeat(10_000),
+        "]".repeat(10_000)
+    );
+    assert_eq!(
+        refusal(&tensor(Compat::Strict), &deep).0,
+        DecodeErrorKind::Malformed
+    );
+}
+
+#[test]
+fn missing_values_are_nan_for_floats_only() {
+    let batch = json(
+        &columns(Compat::Strict),
+        r#"{"dataframe_split": {"columns": ["a", "b"], "data": [[null, NaN]]}}"#,
+    );
+    let TensorData::F32(values) = &batch.inputs[0].data else {
+        panic!("floats")
+    };
+    assert!(values.iter().all(|value| value.is_nan()));
+    assert_eq!(
+        refusal(
+            &mixed(),
+            r#"{"dataframe_records": [{"city": "x", "n": null}]}"#
+        )
+        .0,
+        DecodeErrorKind::Malformed
+    );
+    let decoded = columns(Compat::Strict)
+        .decode(Format::Csv, b"a,b\n,NA\n")
+        .unwrap();
+    let TensorData::F32(values) = &decoded.batch.inputs[0].data else {
+        panic!("floats")
+    };
+    assert!(values.iter().all(|value| value.is_nan()));
+}
+
+#[test]
+fn an_optional_column_may_be_absent() {
+    let signature = signature(
+        r#"[{"name": "a", "type": "double"}, {"name": "b", "type": "double", "required": false}]"#,
+    );
+    let inputs = [input("x", DType::F32, &[None, Some(2)])];
+    let plan = InputPlan::compile(Some(&signature), &inputs, Compat::Strict);
+    let batch = json(&plan, r#"{"dataframe_records": [{"a": 1}, {"a": 2}]}"#);
+    let TensorData::F32(values) = &batch.inputs[0].data else {
+        panic!("floats")
+    };
+    assert_eq!((values[0], values[2]), (1.0, 2.0));
+    assert!(values[1].is_nan() && values[3].is_nan());
+}
+
+#[test]
+fn without_a_signature_the_engine_decides() {
+    let strict = unsigned(Compat::Strict);
+    for body in [
+        r#"{"inputs": [[1, 2]]}"#,
+        r#"{"instances": [[1, 2]]}"#,
+        r#"{"inputs": {"x": [[1, 2]]}}"#,
+        r#"{"dataframe_split": {"columns": ["whatever", "else"], "data": [[1, 2]]}}"#,
+        r#"{"dataframe_records": [{"p": 1, "q": 2}]}"#,
+    ] {
+        assert_eq!(
+            json(&strict, body).inputs,
+            floats(&[1, 2], &[1.0, 2.0]),
+            "{body}"
+        );
+    }
+    // numpy makes integers of integers, and the wrapper casts only doubles.
+    let mlflow = unsigned(Compat::Mlflow);
+    assert_eq!(
+        refusal(&mlflow, r#"{"inputs": [[1, 2]]}"#).0,
+        DecodeErrorKind::Model
+    );
+    assert_eq!(
+        json(&mlflow, r#"{"inputs": [[1, 2.5]]}"#).inputs,
+        floats(&[1, 2], &[1.0, 2.5])
+    );
+    assert_eq!(
+        refusal(&mlflow, r#"{"dataframe_split": {"data": [[1, 2]]}}"#).0,
+        DecodeErrorKind::Model
+    );
+    assert_eq!(
+        refusal(&mlflow, r#"{"inputs": {"y": [[1, 2.5]]}}"#).0,
+        DecodeErrorKind::Model
+    );
+}
+
+#[test]
+fn sparse_records_cannot_ask_for_more_memory_than_their_size_warrants() {
+    let names: Vec<String> = (0..1000)
+        .map(|index| format!(r#"{{"name": "c{index}", "type": "double", "required": false}}"#))
+        .collect();
+    let signature = signature(&format!("[{}]", names.join(",")));
+    let plan = InputPlan::compile(
+        Some(&signature),
+        &[input("x", DType::F32, &[None, Some(1000)])],
+        Compat::Mlflow,
+    );
+    let body = format!(
+        "{{\"dataframe_records\": [{}]}}",
+        vec!["{}"; 100_000].join(",")
+    );
+    let (_, message) = refusal(&plan, &body);
+    assert!(message.contains("too sparse"), "{message}");
+}
+
+#[test]
+fn params_are_held_to_their_schema() {
+    let mut signature =
+        signature(r#"[{"name": "a", "type": "double"}, {"name": "b", "type": "double"}]"#);
+    let declared = r#"[{"name": "k", "type": "long", "default": 3, "shape": null}, {"name": "t", "type": "double", "default": 0.5, "shape": null}, {"name": "tags", "type": "string", "default": ["a"], "shape": [-1]}]"#;
+    let map = serde_json::json!({"inputs": signature.inputs.as_ref().map(Schema::to_json), "params": declared});
+    signature = Signature::from_map(map.as_object().unwrap()).unwrap();
+    let plan = InputPlan::compile(
+        Some(&signature),
+        &[input("x", DType::F32, &[None, Some(2)])],
+        Compat::Strict,
+    );
+    let with =
+        |params: &str| format!(r#"{{"params": {params}, "inputs": {{"a": [1], "b": [2]}}}}"#);
+    for params in [
+        "{}",
+        "null",
+        r#"{"k": 4}"#,
+        r#"{"t": 1}"#,
+        r#"{"unknown": []}"#,
+        r#"{"tags": []}"#,
+        r#"{"tags": ["x", "y"]}"#,
+        r#"{"k": null}"#,
+    ] {
+        json(&plan, &with(params));
+    }
+    for params in [
+        "[]",
+        "1",
+        r#"{"k": 3.0}"#,
+        r#"{"k": true}"#,
+        r#"{"tags": "x"}"#,
+        r#"{"tags": [1]}"#,
+        r#"{"t": "x"}"#,
+    ] {
+        assert_eq!(
+            refusal(&plan, &with(params)).0,
+            DecodeErrorKind::Params,
+            "{params}"
+        );
+    }
+}
