@@ -5,6 +5,7 @@
 
 pub(crate) mod body;
 mod columnar;
+mod decimal;
 mod encoding;
 pub(crate) mod number;
 mod records;

@@ -1,7 +1,7 @@
 //! Numbers in JSON text, read in one pass.
 //!
-//! Short numbers are exact in one multiplication or division (Clinger 1990); the rest goes to
-//! `fast-float2`. Integers stay integers, so that none loses a digit on its way to an `int64`.
+//! Short numbers are exact in one multiplication or division (Clinger 1990), longer ones take the
+//! product of `decimal`, and what is left goes to `fast-float2`. Integers stay integers, so that none loses a digit on its way to an `int64`.
 
 /// A number as JSON writes it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +36,8 @@ impl Number {
         }
     }
 }
+
+use super::decimal;
 
 /// Powers of ten that a double holds exactly.
 const POWERS: [f64; 23] = [
@@ -75,9 +77,9 @@ pub(crate) fn read(text: &[u8]) -> Option<(Number, usize)> {
     if fraction_digits == 0 && !has_exponent {
         return Some((integer(&text[..at], negative, mantissa, integer_digits), at));
     }
-    if integer_digits + fraction_digits <= SAFE_DIGITS && mantissa <= 1 << 53 {
+    if integer_digits + fraction_digits <= SAFE_DIGITS {
         let power = exponent - fraction_digits as i32;
-        if let Some(value) = exact(mantissa, power) {
+        if let Some(value) = exact(mantissa, power).or_else(|| decimal::nearest(mantissa, power)) {
             return Some((Number::Float(if negative { -value } else { value }), at));
         }
     }
@@ -87,6 +89,9 @@ pub(crate) fn read(text: &[u8]) -> Option<(Number, usize)> {
 /// `mantissa × 10^power` where that takes one correctly rounded operation.
 #[inline]
 fn exact(mantissa: u64, power: i32) -> Option<f64> {
+    if mantissa > 1 << 53 {
+        return None;
+    }
     match power {
         0..=22 => Some(mantissa as f64 * POWERS[power as usize]),
         -22..=-1 => Some(mantissa as f64 / POWERS[-power as usize]),
