@@ -2,6 +2,8 @@
 //! cannot serve at all. Every entry has its reason, and must be used: an entry that nothing needs
 //! fails the tests.
 
+use crate::corpus::Answer;
+
 /// A deliberate difference.
 #[derive(Debug)]
 pub struct Correction {
@@ -11,6 +13,8 @@ pub struct Correction {
     pub cases: &'static str,
     /// MLflow's status.
     pub mlflow: u16,
+    /// What MLflow's answer contains, so that an entry covers one cause and nothing else.
+    pub says: &'static str,
     /// The status of mlrs.
     pub mlrs: u16,
     /// Why.
@@ -18,13 +22,56 @@ pub struct Correction {
 }
 
 /// The table.
-pub const CORRECTIONS: &[Correction] = &[Correction {
-    models: "*",
-    cases: "content type/None",
-    mlflow: 500,
-    mlrs: 415,
-    reason: "without a content type MLflow fails in its own code; it is the client's omission",
-}];
+pub const CORRECTIONS: &[Correction] = &[
+    Correction {
+        models: "*",
+        cases: "content type/None",
+        mlflow: 500,
+        says: "Internal Server Error",
+        mlrs: 415,
+        reason: "without a content type MLflow fails in its own code; it is the client's omission",
+    },
+    Correction {
+        models: "*",
+        cases: "content type/Application/JSON",
+        mlflow: 415,
+        says: "This predictor only supports",
+        mlrs: 200,
+        reason: "media types are compared without regard to case (RFC 9110, 8.3.1)",
+    },
+    Correction {
+        models: "*",
+        cases: "content type/application/json; charset=\"utf-8\"",
+        mlflow: 415,
+        says: "only supports UTF-8",
+        mlrs: 200,
+        reason: "a parameter's value may be quoted (RFC 9110, 5.6.6)",
+    },
+    Correction {
+        models: "*",
+        cases: "document/parquet",
+        mlflow: 400,
+        says: "Parquet magic bytes",
+        mlrs: 415,
+        reason: "mlrs does not read Parquet, and says so",
+    },
+    Correction {
+        models: "two_tensors_no_signature",
+        cases: "*",
+        mlflow: 500,
+        says: "Unable to map numpy array input",
+        mlrs: 400,
+        reason: "one list for a model of two inputs is the client's mistake, not the server's",
+    },
+    Correction {
+        models: "columns_with_string",
+        cases: "*",
+        mlflow: 400,
+        says: "Input must be a list of dictionaries or a single numpy array",
+        mlrs: 200,
+        reason: "pandas 3 hands text columns to ONNX Runtime in a form that it refuses",
+    },
+];
 
 /// Models that MLflow loads and then answers (almost) every request with an error, and why.
 pub const NEVER_SERVED_BY_MLFLOW: &[(&str, &str)] = &[
@@ -55,13 +102,33 @@ pub const NEVER_SERVED_BY_MLFLOW: &[(&str, &str)] = &[
 ];
 
 /// Models that tract refuses, and why.
-pub const REFUSED_BY_TRACT: &[(&str, &str)] = &[];
+pub const REFUSED_BY_TRACT: &[(&str, &str)] = &[
+    ("columns_with_string", "an input is text"),
+    (
+        "forest_regressor",
+        "it has no operator `TreeEnsembleRegressor`",
+    ),
+    ("matrix_string_columns", "an input is text"),
+    ("perceptron_tensor", "it has no operator `Scaler`"),
+    (
+        "pipeline_columns",
+        "it has no operators `OneHotEncoder` and `Scaler`",
+    ),
+    (
+        "pipeline_tensors",
+        "it has no operators `OneHotEncoder` and `Scaler`",
+    ),
+    ("tensor_string", "an input is text"),
+    ("three_tensors", "an input is text"),
+    ("vector_string_column", "an input is text"),
+];
 
-/// The correction that covers an answer.
-pub fn correction(model: &str, case: &str, mlflow: u16, mlrs: u16) -> Option<usize> {
+/// The correction that covers a pair of answers.
+pub fn correction(model: &str, case: &str, mlflow: &Answer, mlrs: &Answer) -> Option<usize> {
     CORRECTIONS.iter().position(|correction| {
-        correction.mlflow == mlflow
-            && correction.mlrs == mlrs
+        correction.mlflow == mlflow.status
+            && correction.mlrs == mlrs.status
+            && mlflow.body.contains(correction.says)
             && matches(correction.models, model)
             && matches(correction.cases, case)
     })
@@ -81,6 +148,33 @@ fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            content_type: String::new(),
+            body: body.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_correction_covers_its_own_cause_only() {
+        let (model, case) = ("columns_with_string", "split/plain");
+        let refused = answer(400, CORRECTIONS[5].says);
+        assert_eq!(
+            correction(model, case, &refused, &answer(200, "{}")),
+            Some(5)
+        );
+        assert_eq!(correction(model, case, &refused, &answer(500, "{}")), None);
+        assert_eq!(
+            correction(model, case, &answer(400, "other"), &answer(200, "{}")),
+            None
+        );
+        assert_eq!(
+            correction("linear_regression", case, &refused, &answer(200, "{}")),
+            None
+        );
+    }
 
     #[test]
     fn stars_stand_for_anything() {

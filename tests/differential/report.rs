@@ -23,20 +23,21 @@ pub fn markdown(corpus: &Corpus, outcomes: &[Outcome]) -> String {
          {} models made by MLflow are served by MLflow's own scoring server and by mlrs, and both \
          are asked the same {requests} requests. Statuses, error codes and predictions are \
          compared; wording is not.\n\n\
-         | backend | `--compat` | asked | models refused | equal | different |\n\
-         |---|---|---|---|---|---|\n",
+         | backend | `--compat` | asked | models refused | equal | deliberately different | different |\n\
+         |---|---|---|---|---|---|---|\n",
         corpus.models.len()
     );
     for outcome in outcomes {
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             outcome.round.backend,
             outcome.round.compat,
             outcome.asked,
             outcome.refused.len(),
             outcome.asked - outcome.all.len(),
-            outcome.all.len(),
+            outcome.all.len() - outcome.differences().count(),
+            outcome.differences().count(),
         );
     }
     page.push_str("\n## Deliberate differences in `--compat mlflow`\n\n");

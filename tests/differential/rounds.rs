@@ -118,7 +118,7 @@ impl Outcome {
                     mlflow: mlflow.status,
                     mlrs: mlrs.status,
                     what,
-                    correction: correction(name, &request.case, mlflow.status, mlrs.status),
+                    correction: correction(name, &request.case, mlflow, &mlrs),
                 });
             }
         }
@@ -145,12 +145,12 @@ impl Outcome {
             .iter()
             .filter(|(model, _)| !self.refused.contains_key(*model));
         let served = served.map(|(model, _)| format!("  {model} is served, but listed as refused"));
-        let idle = CORRECTIONS.iter().enumerate().filter(|(i, _)| {
-            !self
-                .all
-                .iter()
-                .any(|difference| difference.correction == Some(*i))
-        });
+        // A model that this round does not serve cannot need its correction here.
+        let needed = |i: usize| self.all.iter().any(|found| found.correction == Some(i));
+        let idle = CORRECTIONS
+            .iter()
+            .enumerate()
+            .filter(|(i, entry)| !self.refused.contains_key(entry.models) && !needed(*i));
         let idle =
             idle.map(|(_, correction)| format!("  nothing needs the correction {correction:?}"));
         let differences = self.differences().map(|difference| {
