@@ -317,12 +317,14 @@ fn declare_text(cell: Cell<'_>, casts: Casts) -> Result<Scalar, CellError> {
     match (cell, casts) {
         (Cell::Text(text), _) => Ok(Scalar::Text(text.into_owned())),
         (Cell::Null, Casts::Lossless) => Err(CellError::Missing(DType::Str)),
-        // numpy writes other values as Python would; a frame keeps them, and the engine refuses.
-        (Cell::Null, Casts::NumpyArray) => Ok(Scalar::Text("None".into())),
-        (Cell::Bool(value), Casts::NumpyArray) => {
+        // numpy, and ONNX Runtime for a frame, write other values as Python would.
+        (Cell::Null, _) => Ok(Scalar::Text("None".into())),
+        (Cell::Bool(value), Casts::NumpyArray | Casts::NumpyFrame) => {
             Ok(Scalar::Text(if value { "True" } else { "False" }.into()))
         }
-        (Cell::Number(number), Casts::NumpyArray) => Ok(Scalar::Text(python_text(number))),
+        (Cell::Number(number), Casts::NumpyArray | Casts::NumpyFrame) => {
+            python_text(number).map(Scalar::Text)
+        }
         _ => Err(CellError::Kind {
             found,
             wanted: DType::Str,
@@ -330,17 +332,18 @@ fn declare_text(cell: Cell<'_>, casts: Casts) -> Result<Scalar, CellError> {
     }
 }
 
-/// A number as Python's `str` writes it.
-fn python_text(number: Number) -> String {
-    match number {
+/// A number as Python's `str` writes it; the digits of an integer beyond 64 bits are lost here.
+pub(crate) fn python_text(number: Number) -> Result<String, CellError> {
+    Ok(match number {
         Number::Integer(value) => value.to_string(),
         Number::Unsigned(value) => value.to_string(),
+        Number::Huge(_) => return Err(CellError::Range(DType::Str)),
         other => {
             let mut text = Vec::new();
             crate::encode::python_float(other.to_f64(), &mut text);
             String::from_utf8_lossy(&text).into_owned()
         }
-    }
+    })
 }
 
 fn declare_integer(cell: &Cell<'_>, declared: DType, casts: Casts) -> Result<Scalar, CellError> {
@@ -358,16 +361,29 @@ fn declare_integer(cell: &Cell<'_>, declared: DType, casts: Casts) -> Result<Sca
     };
     let scalar = match casts {
         Casts::Lossless => whole(number, declared)?,
-        Casts::NumpyFrame | Casts::NumpyArray => truncated(number, declared)?,
+        Casts::NumpyFrame => truncated(number, declared)?,
+        Casts::NumpyArray => exact_integer(truncated(number, declared)?, number, declared)?,
     };
     if in_range(&scalar, declared) {
         return Ok(scalar);
     }
     match (casts, number) {
-        (Casts::NumpyFrame, _) | (Casts::NumpyArray, Number::Float(_)) => {
-            Ok(wrapped(&scalar, declared))
+        // The processor's conversion of a double that is out of range.
+        (Casts::NumpyFrame, Number::Float(_)) if declared == DType::I32 => {
+            Ok(Scalar::Integer(i64::from(i32::MIN)))
         }
+        (Casts::NumpyFrame, _) => Ok(wrapped(&scalar, declared)),
         _ => Err(CellError::Range(declared)),
+    }
+}
+
+/// Python makes an integer of a double before numpy looks at its range.
+fn exact_integer(scalar: Scalar, number: Number, declared: DType) -> Result<Scalar, CellError> {
+    match number {
+        Number::Float(value) if !(-TWO_TO_63..TWO_TO_64).contains(&value) => {
+            Err(CellError::Range(declared))
+        }
+        _ => Ok(scalar),
     }
 }
 

@@ -5,12 +5,13 @@
 
 use std::borrow::Cow;
 
-use crate::convert::{Casts, CellError};
+use crate::convert::{Casts, CellError, Declared};
 use crate::error::DecodeError;
 use crate::frame::{Frame, Place, takes_text};
 use crate::json::number::{self, Number};
 use crate::json::scanner::Cell;
 use crate::plan::{Decoded, InputPlan};
+use crate::tensor::DType;
 
 /// What pandas takes for a missing value (`pandas.io.parsers.readers.STR_NA_VALUES`).
 const MISSING: [&str; 19] = [
@@ -124,33 +125,67 @@ fn set(
     field: &str,
     text: bool,
 ) -> Result<(), CellError> {
-    if MISSING.binary_search(&field).is_ok() {
-        return frame.set(row, column, Cell::Null);
+    let rule = frame.rule(column);
+    let missing = MISSING.binary_search(&field).is_ok();
+    if rule.casts != Casts::Lossless
+        && let Declared::Type(declared) = rule.declared
+    {
+        let cell = as_pandas(field, declared, missing)?;
+        return frame.set(row, column, cell);
     }
-    if text {
-        return frame.set(row, column, Cell::Text(Cow::Borrowed(field)));
-    }
-    let trimmed = field.trim_matches([' ', '\t']);
-    let cell = match number::read(trimmed.as_bytes()) {
-        Some((number, length)) if length == trimmed.len() => {
-            let casts = frame.columns[column].rule.casts;
-            match number {
-                // `read_csv` with an integer type takes no fraction, and no more than 64 bits.
-                Number::Float(_) | Number::Huge(_) | Number::Overflow(_)
-                    if casts != Casts::Lossless =>
-                {
-                    return frame.set(row, column, Cell::Text(Cow::Borrowed(trimmed)));
-                }
-                _ => Cell::Number(number),
-            }
-        }
-        _ => match trimmed {
-            "True" | "TRUE" | "true" => Cell::Bool(true),
-            "False" | "FALSE" | "false" => Cell::Bool(false),
-            _ => Cell::Text(Cow::Borrowed(field)),
-        },
+    let cell = match (missing, text) {
+        (true, _) => Cell::Null,
+        (false, true) => Cell::Text(Cow::Borrowed(field)),
+        (false, false) => scalar(field),
     };
     frame.set(row, column, cell)
+}
+
+/// A field by what it looks like.
+fn scalar(field: &str) -> Cell<'_> {
+    let trimmed = field.trim_matches([' ', '\t']);
+    match number::read(trimmed.as_bytes()) {
+        Some((number, length)) if length == trimmed.len() => Cell::Number(number),
+        _ => truth(trimmed).map_or(Cell::Text(Cow::Borrowed(field)), Cell::Bool),
+    }
+}
+
+fn truth(field: &str) -> Option<bool> {
+    match field {
+        "True" | "TRUE" | "true" => Some(true),
+        "False" | "FALSE" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// A field as `pandas.read_csv` reads it for a column of a type: stricter than its casts elsewhere.
+fn as_pandas(field: &str, declared: DType, missing: bool) -> Result<Cell<'_>, CellError> {
+    let nan = Cell::Number(Number::Float(f64::NAN));
+    match declared {
+        DType::Str => Ok(if missing {
+            nan
+        } else {
+            Cell::Text(Cow::Borrowed(field))
+        }),
+        _ if missing && matches!(declared, DType::F16 | DType::F32 | DType::F64) => Ok(nan),
+        _ if missing => Err(CellError::Missing(declared)),
+        DType::Bool => truth(field).map(Cell::Bool).ok_or(CellError::Kind {
+            found: "text",
+            wanted: declared,
+        }),
+        DType::F16 | DType::F32 | DType::F64 => match scalar(field) {
+            Cell::Bool(_) => Err(CellError::NotANumber(declared)),
+            other => Ok(other),
+        },
+        _ => match scalar(field) {
+            Cell::Number(Number::Integer(value)) => Ok(Cell::Number(Number::Integer(value))),
+            Cell::Number(Number::Float(value)) if value.fract() == 0.0 && value.abs() < 9e18 => {
+                Ok(Cell::Number(Number::Integer(value as i64)))
+            }
+            Cell::Number(_) => Err(CellError::Fraction(declared)),
+            _ => Err(CellError::NotANumber(declared)),
+        },
+    }
 }
 
 /// Splits CSV text into records.

@@ -244,6 +244,11 @@ impl<'p> Frame<'p> {
         self.columns[column].list
     }
 
+    /// How the values of a column are converted.
+    pub(crate) fn rule(&self, column: usize) -> Rule {
+        self.columns[column].rule
+    }
+
     /// Marks a column as part of the payload.
     pub(crate) fn mark(&mut self, column: usize) {
         self.present[column] = true;
@@ -255,13 +260,38 @@ impl<'p> Frame<'p> {
     }
 
     /// A row of the payload has no value for a column that other rows have.
-    pub(crate) fn set_absent(&mut self, row: usize, column: usize) -> Result<(), DecodeError> {
+    ///
+    /// pandas makes it `NaN`, whatever the others are. In `instances`, MLflow counts the values of
+    /// each column; in `inputs`, only doubles and text bear a `NaN` among them.
+    pub(crate) fn set_absent(
+        &mut self,
+        row: usize,
+        column: usize,
+        format: &str,
+    ) -> Result<(), DecodeError> {
         let entry = &self.columns[column];
-        if entry.rule.casts == Casts::Lossless && entry.required {
+        let lossless = entry.rule.casts == Casts::Lossless;
+        let bears = matches!(
+            entry.rule.declared,
+            Declared::Type(DType::F64 | DType::Str) | Declared::Nothing
+        );
+        if lossless && entry.required
+            || (entry.rule.casts == Casts::NumpyArray && format == "inputs" && !bears)
+        {
             let message = format!("row {row} has no value for column `{}`", entry.name);
             return Err(DecodeError::schema(message));
         }
-        self.set(row, column, Cell::Null)
+        if entry.rule.casts == Casts::NumpyArray && format == "instances" && entry.required {
+            return Err(DecodeError::malformed(
+                "The length of values for each input/column name are not the same",
+            ));
+        }
+        let missing = if lossless {
+            Cell::Null
+        } else {
+            Cell::Number(Number::Float(f64::NAN))
+        };
+        self.set(row, column, missing)
             .map_err(|error| self.cell_error(column, Place::Row(row), &error))
     }
 

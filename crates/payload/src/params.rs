@@ -42,10 +42,10 @@ pub(crate) fn check(
 
 fn check_value(spec: &ParamSpec, scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
     let cell = scanner.cell()?;
-    if cell == Cell::Null {
-        return Ok(());
-    }
     if spec.shape.is_none() {
+        if cell == Cell::Null {
+            return Ok(());
+        }
         if matches!(cell, Cell::List | Cell::Object) {
             scanner.skip()?;
         }
@@ -77,7 +77,10 @@ fn check_scalar(spec: &ParamSpec, cell: &Cell<'_>) -> Result<(), DecodeError> {
     let fits = match (kind, cell) {
         (DataType::Boolean, Cell::Bool(_))
         | (DataType::String, Cell::Text(_))
-        | (DataType::Long, Cell::Number(Number::Integer(_)))
+        | (
+            DataType::Long,
+            Cell::Number(Number::Integer(_) | Number::Unsigned(_) | Number::Huge(_)),
+        )
         | (DataType::Float | DataType::Double, Cell::Number(_)) => true,
         (DataType::Integer, Cell::Number(Number::Integer(value))) => i32::try_from(*value).is_ok(),
         (DataType::Datetime, Cell::Text(text)) => looks_like_a_date(text),

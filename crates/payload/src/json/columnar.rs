@@ -17,6 +17,12 @@ pub(super) fn decode(
 ) -> Result<Decoded, DecodeError> {
     match scanner.peek() {
         Some(b'{') => columns(plan, format, scanner),
+        Some(b'[') if starts_with_object(scanner) && plan.positional => {
+            scanner.skip()?;
+            Err(DecodeError::schema(
+                "the signature names no columns, and the payload does",
+            ))
+        }
         Some(b'[') if starts_with_object(scanner) => records::decode(plan, format, scanner),
         Some(b'[') => list(plan, format, scanner),
         _ => scalar(plan, format, scanner),

@@ -12,10 +12,11 @@ mod records;
 pub(crate) mod scanner;
 mod split;
 
-use crate::convert::CellError;
+use crate::convert::{Casts, CellError, Declared, Rule};
 use crate::error::DecodeError;
 use crate::frame::{Frame, Place};
-use scanner::{Cell, Scanner};
+use crate::tensor::DType;
+use scanner::{Cell, Scanner, SyntaxError};
 
 /// Reads the value that comes next into a cell of a frame.
 #[inline]
@@ -32,12 +33,26 @@ fn read_cell(
     {
         return read_list(frame, row, column, length, place, scanner);
     }
-    if matches!(cell, Cell::List | Cell::Object) {
-        scanner.skip()?;
-    }
+    let cell = match cell {
+        Cell::List | Cell::Object => composite(frame.rule(column), scanner)?,
+        scalar => scalar,
+    };
     frame
         .set(row, column, cell)
         .map_err(|error| frame.cell_error(column, place, &error))
+}
+
+/// Steps over a list or an object where a scalar is expected. A frame of pandas casts one to its
+/// truth value, which is whether it holds anything; everywhere else it is an error.
+fn composite<'a>(rule: Rule, scanner: &mut Scanner<'a>) -> Result<Cell<'a>, SyntaxError> {
+    let kind = scanner.cell()?;
+    let start = scanner.position();
+    scanner.skip()?;
+    if rule.casts != Casts::NumpyFrame || rule.declared != Declared::Type(DType::Bool) {
+        return Ok(kind);
+    }
+    let inner = scanner.between(start + 1, scanner.position() - 1);
+    Ok(Cell::Bool(!inner.trim_ascii().is_empty()))
 }
 
 /// Reads a list of `length` values into a cell.

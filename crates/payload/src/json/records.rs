@@ -89,7 +89,7 @@ fn read_record<'a>(
         let column = match keys.last.get(position) {
             Some((expected, column)) if *expected == raw => *column,
             _ => {
-                let column = find(frame, keys, row, raw)?;
+                let column = find(frame, keys, format, row, raw)?;
                 keys.last.truncate(position);
                 keys.last.push((raw, column));
                 column
@@ -108,7 +108,7 @@ fn read_record<'a>(
     if filled < keys.stamps.len() {
         for column in 0..keys.stamps.len() {
             if keys.stamps[column] != row + 1 && frame.is_present(column) {
-                frame.set_absent(row, column)?;
+                frame.set_absent(row, column, format)?;
             }
         }
     }
@@ -119,6 +119,7 @@ fn read_record<'a>(
 fn find(
     frame: &mut Frame<'_>,
     keys: &mut Keys<'_>,
+    format: &str,
     row: usize,
     raw: &[u8],
 ) -> Result<Option<usize>, DecodeError> {
@@ -151,7 +152,7 @@ fn find(
     if !frame.is_present(column) {
         frame.mark(column);
         for earlier in 0..row {
-            frame.set_absent(earlier, column)?;
+            frame.set_absent(earlier, column, format)?;
         }
     }
     Ok(Some(column))

@@ -69,6 +69,11 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
+    /// The text between two positions.
+    pub(crate) fn between(&self, start: usize, end: usize) -> &'a [u8] {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
     /// Bytes behind it.
     pub(crate) const fn remaining(&self) -> usize {
         self.text.len().saturating_sub(self.at)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::read_cell;
 use super::scanner::{Cell, Scanner, SyntaxError, unescape};
-use crate::convert::{Element, convert};
+use crate::convert::{Casts, Element, convert};
 use crate::error::DecodeError;
 use crate::frame::{Frame, Place};
 use crate::plan::{Column, Decoded, FramePlan};
@@ -176,31 +176,41 @@ fn read_rows<'p>(
             .iter()
             .enumerate()
             .all(|(position, column)| *column == Some(position));
-    if plan.plain && in_order && order.len() > 1 {
+    let lossless = plan
+        .columns
+        .iter()
+        .all(|column| column.rule.casts == Casts::Lossless);
+    if plan.plain && in_order && order.len() > 1 && lossless {
         read_plain(&mut frame, &plan.columns, scanner)?;
         return Ok(frame);
     }
     let mut row = 0;
+    let mut widest = 0;
     while scanner.item(row == 0)? {
         frame.add_row()?;
-        read_row(&mut frame, row, &order, scanner)?;
+        widest = widest.max(read_row(&mut frame, row, &order, scanner)?);
         row += 1;
+    }
+    if row > 0 && widest < order.len() {
+        return Err(width_error(0, order.len()));
     }
     Ok(frame)
 }
 
-/// Reads a row: a list, or a bare value where there is one column.
+/// Reads a row: a list, or a bare value where there is one column. Gives the number of its values,
+/// which pandas lets be fewer than there are columns, if only one row has them all.
 fn read_row(
     frame: &mut Frame<'_>,
     row: usize,
     order: &[Option<usize>],
     scanner: &mut Scanner<'_>,
-) -> Result<(), DecodeError> {
+) -> Result<usize, DecodeError> {
     if scanner.peek() != Some(b'[') || (order.len() == 1 && is_bare_list(frame, order, scanner)) {
         let [column] = order else {
             return Err(width_error(row, order.len()));
         };
-        return read_position(frame, row, 0, *column, scanner);
+        read_position(frame, row, 0, *column, scanner)?;
+        return Ok(1);
     }
     scanner.take(b'[');
     let mut position = 0;
@@ -211,11 +221,14 @@ fn read_row(
         read_position(frame, row, position, *column, scanner)?;
         position += 1;
     }
-    if position == order.len() {
-        Ok(())
-    } else {
-        Err(width_error(row, order.len()))
+    for column in &order[position..] {
+        let Some(column) = *column else { continue };
+        if frame.rule(column).casts == Casts::Lossless {
+            return Err(width_error(row, order.len()));
+        }
+        frame.set_absent(row, column, "dataframe_split")?;
     }
+    Ok(position)
 }
 
 /// Whether the row of a column of lists is such a list itself, not wrapped in a row.
