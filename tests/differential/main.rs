@@ -33,7 +33,7 @@ fn corpus(what: &str) -> Option<Corpus> {
 }
 
 /// How many differences a failure lists in full.
-const LISTED: usize = 60;
+const LISTED: usize = 200;
 
 /// Fails with a readable list when the round found something.
 fn assert_as_mlflow(round: Round) {

@@ -177,7 +177,12 @@ fn as_pandas(field: &str, declared: DType, missing: bool) -> Result<Cell<'_>, Ce
             Cell::Bool(_) => Err(CellError::NotANumber(declared)),
             other => Ok(other),
         },
-        _ => match scalar(field) {
+        _ => match scalar(unpadded(field)) {
+            Cell::Number(Number::Integer(value))
+                if declared == DType::I32 && i32::try_from(value).is_err() =>
+            {
+                Err(CellError::Range(declared))
+            }
             Cell::Number(Number::Integer(value)) => Ok(Cell::Number(Number::Integer(value))),
             Cell::Number(Number::Float(value)) if value.fract() == 0.0 && value.abs() < 9e18 => {
                 Ok(Cell::Number(Number::Integer(value as i64)))
@@ -185,6 +190,18 @@ fn as_pandas(field: &str, declared: DType, missing: bool) -> Result<Cell<'_>, Ce
             Cell::Number(_) => Err(CellError::Fraction(declared)),
             _ => Err(CellError::NotANumber(declared)),
         },
+    }
+}
+
+/// An integer without the plus sign and the leading zeros that JSON does not know.
+fn unpadded(field: &str) -> &str {
+    let digits = field.trim_matches([' ', '\t']);
+    let digits = digits.strip_prefix('+').unwrap_or(digits);
+    let significant = digits.trim_start_matches('0');
+    if significant.starts_with(|first: char| first.is_ascii_digit()) {
+        significant
+    } else {
+        digits
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) const fn kind_of(cell: &Cell<'_>) -> u8 {
     match cell {
         Cell::Null => kind::NULL,
         Cell::Bool(_) => kind::BOOL,
-        Cell::Number(Number::Integer(_)) => kind::INTEGER,
+        Cell::Number(Number::Integer(_) | Number::Unsigned(_)) => kind::INTEGER,
         Cell::Number(Number::Float(_) | Number::Overflow(_)) => kind::FLOAT,
         Cell::Text(_) => kind::TEXT,
         Cell::Number(_) | Cell::List | Cell::Object => kind::OTHER,
@@ -228,7 +228,7 @@ impl<'p> Frame<'p> {
         let Column {
             rule, tensor, list, ..
         } = self.columns[column];
-        let length = list.unwrap_or_default();
+        let length = list.unwrap_or(1);
         let Some(data) = self.data.get_mut(tensor).filter(|_| item < length) else {
             return Err(CellError::Length(length));
         };
@@ -242,6 +242,13 @@ impl<'p> Frame<'p> {
     /// The list length that a cell of a column must have, for columns whose cells are lists.
     pub(crate) fn list_length(&self, column: usize) -> Option<usize> {
         self.columns[column].list
+    }
+
+    /// The length of a list that stands in a cell, where one may: a tensor of one value a row takes
+    /// it bare, too.
+    pub(crate) fn accepted_list(&self, column: usize) -> Option<usize> {
+        let bare = self.plan.tensor_answer && !self.plan.positional;
+        self.columns[column].list.or_else(|| bare.then_some(1))
     }
 
     /// How the values of a column are converted.
@@ -286,7 +293,10 @@ impl<'p> Frame<'p> {
                 "The length of values for each input/column name are not the same",
             ));
         }
-        let missing = if lossless {
+        // A row that is too short is filled with `None`, which numpy takes for false.
+        let short =
+            format == "dataframe_split" && entry.rule.declared == Declared::Type(DType::Bool);
+        let missing = if lossless || short {
             Cell::Null
         } else {
             Cell::Number(Number::Float(f64::NAN))

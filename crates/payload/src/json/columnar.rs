@@ -17,7 +17,7 @@ pub(super) fn decode(
 ) -> Result<Decoded, DecodeError> {
     match scanner.peek() {
         Some(b'{') => columns(plan, format, scanner),
-        Some(b'[') if starts_with_object(scanner) && plan.positional => {
+        Some(b'[') if starts_with_object(scanner) && plan.positional && format == "inputs" => {
             scanner.skip()?;
             Err(DecodeError::schema(
                 "the signature names no columns, and the payload does",
@@ -136,6 +136,11 @@ fn list(plan: &FramePlan, format: &str, scanner: &mut Scanner<'_>) -> Result<Dec
         frame.add_row()?;
         read_row(&mut frame, format, row, width, scanner)?;
         row += 1;
+    }
+    if row == 0 && width > 1 {
+        return Err(DecodeError::schema(format!(
+            "an empty list has no columns, expected {width}"
+        )));
     }
     frame.finish()
 }

@@ -16,6 +16,7 @@ use crate::convert::{Casts, CellError, Declared, Rule};
 use crate::error::DecodeError;
 use crate::frame::{Frame, Place};
 use crate::tensor::DType;
+use number::Number;
 use scanner::{Cell, Scanner, SyntaxError};
 
 /// Reads the value that comes next into a cell of a frame.
@@ -29,17 +30,28 @@ fn read_cell(
 ) -> Result<(), DecodeError> {
     let cell = scanner.cell()?;
     if cell == Cell::List
-        && let Some(length) = frame.list_length(column)
+        && let Some(length) = frame.accepted_list(column)
     {
         return read_list(frame, row, column, length, place, scanner);
     }
     let cell = match cell {
         Cell::List | Cell::Object => composite(frame.rule(column), scanner)?,
+        // Among the texts of a list of rows pandas has no `None`.
+        Cell::Null if is_pandas_text(frame.rule(column), place) => {
+            Cell::Number(Number::Float(f64::NAN))
+        }
         scalar => scalar,
     };
     frame
         .set(row, column, cell)
         .map_err(|error| frame.cell_error(column, place, &error))
+}
+
+/// Whether the value belongs to a column of text in `dataframe_split`, cast as pandas does.
+fn is_pandas_text(rule: Rule, place: Place<'_>) -> bool {
+    matches!(place, Place::Split(..))
+        && rule.casts == Casts::NumpyFrame
+        && rule.declared == Declared::Type(DType::Str)
 }
 
 /// Steps over a list or an object where a scalar is expected. A frame of pandas casts one to its
@@ -48,7 +60,13 @@ fn composite<'a>(rule: Rule, scanner: &mut Scanner<'a>) -> Result<Cell<'a>, Synt
     let kind = scanner.cell()?;
     let start = scanner.position();
     scanner.skip()?;
-    if rule.casts != Casts::NumpyFrame || rule.declared != Declared::Type(DType::Bool) {
+    let casts = match rule.casts {
+        Casts::Lossless => false,
+        Casts::NumpyFrame => true,
+        // A list would be one more dimension.
+        Casts::NumpyArray => kind == Cell::Object,
+    };
+    if !casts || rule.declared != Declared::Type(DType::Bool) {
         return Ok(kind);
     }
     let inner = scanner.between(start + 1, scanner.position() - 1);
