@@ -6,7 +6,7 @@ use mlrs_testing::{Mlrs, onnxruntime_library};
 
 use crate::compare::difference;
 use crate::corpus::{Answer, Corpus, Model, with_causes};
-use crate::corrections::{CORRECTIONS, REFUSED_BY_TRACT, correction};
+use crate::corrections::{CORRECTIONS, REFUSED_BY_TRACT, correction, is_for};
 
 /// What is asked of mlrs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,14 +111,16 @@ impl Outcome {
                 },
                 Answer::from,
             );
-            if let Some(what) = difference(mlflow, &mlrs, model.exact) {
+            // Another engine rounds the last bit of a logarithm differently.
+            let exact = model.exact && self.round.backend == "onnxruntime";
+            if let Some(what) = difference(mlflow, &mlrs, exact) {
                 self.all.push(Difference {
                     model: name.to_owned(),
                     case: request.case.clone(),
                     mlflow: mlflow.status,
                     mlrs: mlrs.status,
                     what,
-                    correction: correction(name, &request.case, mlflow, &mlrs),
+                    correction: correction(self.round.backend, name, &request.case, mlflow, &mlrs),
                 });
             }
         }
@@ -145,12 +147,11 @@ impl Outcome {
             .iter()
             .filter(|(model, _)| !self.refused.contains_key(*model));
         let served = served.map(|(model, _)| format!("  {model} is served, but listed as refused"));
-        // A model that this round does not serve cannot need its correction here.
         let needed = |i: usize| self.all.iter().any(|found| found.correction == Some(i));
         let idle = CORRECTIONS
             .iter()
             .enumerate()
-            .filter(|(i, entry)| !self.refused.contains_key(entry.models) && !needed(*i));
+            .filter(|(i, entry)| is_for(self.round.backend, entry) && !needed(*i));
         let idle =
             idle.map(|(_, correction)| format!("  nothing needs the correction {correction:?}"));
         let differences = self.differences().map(|difference| {
