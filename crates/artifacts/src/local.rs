@@ -63,7 +63,7 @@ impl LocalStore {
                         path: found.path(),
                         source,
                     })?;
-            let size = metadata.is_file().then(|| metadata.len());
+            let size = metadata.is_file().then_some(metadata.len());
             entries.push(Entry {
                 path: child,
                 is_directory: metadata.is_dir(),

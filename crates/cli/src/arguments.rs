@@ -6,7 +6,13 @@ use crate::{inspect, models, onnxruntime, pack, predict, serve, source};
 
 /// MLflow's models, served from one binary.
 #[derive(Debug, Parser)]
-#[command(name = "mlrs", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "mlrs",
+    version,
+    about,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]

@@ -21,7 +21,9 @@ impl CacheArguments {
     pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
         match &self.cache_dir {
             Some(folder) => Ok(folder.clone()),
-            None => dirs::cache_dir().map(|cache| cache.join("mlrs")).context("there is no cache folder for this user; name one with --cache-dir"),
+            None => dirs::cache_dir()
+                .map(|cache| cache.join("mlrs"))
+                .context("there is no cache folder for this user; name one with --cache-dir"),
         }
     }
 }

@@ -76,7 +76,11 @@ impl EngineArguments {
             Missing::UseCpu => MissingProvider::UseCpu,
             Missing::Refuse => MissingProvider::Refuse,
         };
-        LoadOptions { sessions, threads_per_session, missing_provider }
+        LoadOptions {
+            sessions,
+            threads_per_session,
+            missing_provider,
+        }
     }
 }
 
@@ -86,7 +90,11 @@ pub(crate) fn try_backend(
     directory: &ModelDirectory,
     options: &LoadOptions,
 ) -> Result<(Box<dyn Model>, String), Refusal> {
-    let found = backend.flavors().iter().find_map(|key| directory.flavor(key).map(|configuration| (*key, configuration)));
+    let found = backend.flavors().iter().find_map(|key| {
+        directory
+            .flavor(key)
+            .map(|configuration| (*key, configuration))
+    });
     let Some((key, configuration)) = found else {
         let wanted = backend.flavors().join("`, `");
         return Err(Refusal::new(format!("the model has no flavor `{wanted}`")));
@@ -97,7 +105,9 @@ pub(crate) fn try_backend(
         flavor: key.to_owned(),
         configuration: configuration.clone(),
     };
-    backend.load(&source, options).map(|model| (model, key.to_owned()))
+    backend
+        .load(&source, options)
+        .map(|model| (model, key.to_owned()))
 }
 
 /// Loads a model with the first candidate that accepts it, or with the one that was named.
@@ -112,18 +122,41 @@ pub(crate) fn load(
 ) -> anyhow::Result<Loaded> {
     if let Some(name) = &arguments.backend {
         let Some(backend) = candidates.iter().find(|candidate| candidate.name() == name) else {
-            let known: Vec<&str> = candidates.iter().map(|candidate| candidate.name()).collect();
-            return Err(hinted(format!("there is no backend `{name}`"), format!("the backends are: {}", known.join(", "))));
+            let known: Vec<&str> = candidates
+                .iter()
+                .map(|candidate| candidate.name())
+                .collect();
+            return Err(hinted(
+                format!("there is no backend `{name}`"),
+                format!("the backends are: {}", known.join(", ")),
+            ));
         };
-        let (model, flavor) = try_backend(&**backend, directory, options)
-            .map_err(|refusal| anyhow::Error::new(refusal).context(format!("the backend `{name}` does not serve this model")))?;
-        return Ok(Loaded { model, backend: backend.name(), flavor, refused: Vec::new() });
+        let (model, flavor) = try_backend(&**backend, directory, options).map_err(|refusal| {
+            anyhow::Error::new(refusal)
+                .context(format!("the backend `{name}` does not serve this model"))
+        })?;
+        return Ok(Loaded {
+            model,
+            backend: backend.name(),
+            flavor,
+            refused: Vec::new(),
+        });
     }
     let mut refused = Vec::new();
     for backend in candidates {
         match try_backend(&**backend, directory, options) {
-            Ok((model, flavor)) => return Ok(Loaded { model, backend: backend.name(), flavor, refused }),
-            Err(refusal) => refused.push(Candidate { backend: backend.name(), refusal }),
+            Ok((model, flavor)) => {
+                return Ok(Loaded {
+                    model,
+                    backend: backend.name(),
+                    flavor,
+                    refused,
+                });
+            }
+            Err(refusal) => refused.push(Candidate {
+                backend: backend.name(),
+                refusal,
+            }),
         }
     }
     Err(nobody(directory, &refused))
@@ -131,20 +164,45 @@ pub(crate) fn load(
 
 /// No candidate serves the model.
 fn nobody(directory: &ModelDirectory, refused: &[Candidate]) -> anyhow::Error {
-    let reasons: String =
-        refused.iter().map(|candidate| format!("\n  {}: {}", candidate.backend, describe(&candidate.refusal))).collect();
-    let flavors: Vec<&str> = directory.manifest.flavors.keys().map(String::as_str).collect();
+    let mut reasons = String::new();
+    for candidate in refused {
+        reasons.extend([
+            "\n  ",
+            candidate.backend,
+            ": ",
+            &describe(&candidate.refusal),
+        ]);
+    }
+    let flavors: Vec<&str> = directory
+        .manifest
+        .flavors
+        .keys()
+        .map(String::as_str)
+        .collect();
     let hint = refused
         .iter()
         .find_map(|candidate| candidate.refusal.hint.clone())
-        .unwrap_or_else(|| format!("its flavors are: {}; export the model to ONNX and log it with `mlflow.onnx`", flavors.join(", ")));
-    hinted(format!("no backend serves the model in `{}`{reasons}", directory.path.display()), hint)
+        .unwrap_or_else(|| {
+            format!(
+                "its flavors are: {}; export the model to ONNX and log it with `mlflow.onnx`",
+                flavors.join(", ")
+            )
+        });
+    hinted(
+        format!(
+            "no backend serves the model in `{}`{reasons}",
+            directory.path.display()
+        ),
+        hint,
+    )
 }
 
 /// A refusal in one line, with the cause underneath.
 pub(crate) fn describe(refusal: &Refusal) -> String {
     match &refusal.source {
-        Some(source) if !refusal.reason.contains(&source.to_string()) => format!("{} ({source})", refusal.reason),
+        Some(source) if !refusal.reason.contains(&source.to_string()) => {
+            format!("{} ({source})", refusal.reason)
+        }
         _ => refusal.reason.clone(),
     }
 }

@@ -18,7 +18,11 @@ pub(crate) struct Hinted {
 
 /// An error with a remedy.
 pub(crate) fn hinted(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-    Hinted { message: message.into(), hint: hint.into() }.into()
+    Hinted {
+        message: message.into(),
+        hint: hint.into(),
+    }
+    .into()
 }
 
 /// Prints the chain of causes, each once, and the first remedy in it.
@@ -59,5 +63,7 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<UriError>() {
         return error.hint();
     }
-    error.downcast_ref::<mlrs_http::BindError>().and_then(mlrs_http::BindError::hint)
+    error
+        .downcast_ref::<mlrs_http::BindError>()
+        .and_then(mlrs_http::BindError::hint)
 }

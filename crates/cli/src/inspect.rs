@@ -12,7 +12,9 @@ use crate::source::{self, Source};
 
 /// Arguments of `mlrs inspect`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  mlrs inspect examples/iris\n  mlrs inspect models:/iris/1 --output json")]
+#[command(
+    after_help = "Examples:\n  mlrs inspect examples/iris\n  mlrs inspect models:/iris/1 --output json"
+)]
 pub(crate) struct Arguments {
     /// The model: a directory, a `.zip` of one, or a URI (see `mlrs pull --help`)
     model: String,
@@ -40,12 +42,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let verdicts = verdicts(arguments, &source);
     let chosen = verdicts
         .iter()
-        .filter(|verdict| arguments.engine.backend.as_deref().is_none_or(|name| name == verdict.backend))
+        .filter(|verdict| {
+            arguments
+                .engine
+                .backend
+                .as_deref()
+                .is_none_or(|name| name == verdict.backend)
+        })
         .find(|verdict| verdict.serves)
         .map(|verdict| verdict.backend);
-    let size = source.directory.size_bytes().context("the model's files cannot be listed")?;
+    let size = source
+        .directory
+        .size_bytes()
+        .context("the model's files cannot be listed")?;
     match arguments.output {
-        OutputFormat::Json => output::line(&serde_json::to_string_pretty(&as_json(&source, size, &verdicts, chosen))?),
+        OutputFormat::Json => output::line(&serde_json::to_string_pretty(&as_json(
+            &source, size, &verdicts, chosen,
+        ))?),
         OutputFormat::Table => print(&source, size, &verdicts, chosen),
     }
 }
@@ -53,7 +66,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn verdicts(arguments: &Arguments, source: &Source) -> Vec<Verdict> {
     let options = arguments.engine.options(1, 1);
     let candidates = arguments.engine.candidates(arguments.cache.folder().ok());
-    let ask = |backend: &dyn mlrs_backend::Backend| match engine::try_backend(backend, &source.directory, &options) {
+    let ask = |backend: &dyn mlrs_backend::Backend| match engine::try_backend(
+        backend,
+        &source.directory,
+        &options,
+    ) {
         Ok((model, flavor)) => Verdict {
             backend: backend.name(),
             serves: true,
@@ -75,7 +92,12 @@ fn verdicts(arguments: &Arguments, source: &Source) -> Vec<Verdict> {
 /// The parts of the manifest that are worth a line.
 fn facts(source: &Source, size: u64) -> Vec<(&'static str, Option<String>)> {
     let manifest = &source.directory.manifest;
-    let flavors = manifest.flavors.keys().cloned().collect::<Vec<_>>().join(", ");
+    let flavors = manifest
+        .flavors
+        .keys()
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
     vec![
         ("path", Some(source.directory.path.display().to_string())),
         ("name", source.identity.name.clone()),
@@ -89,7 +111,12 @@ fn facts(source: &Source, size: u64) -> Vec<(&'static str, Option<String>)> {
     ]
 }
 
-fn print(source: &Source, size: u64, verdicts: &[Verdict], chosen: Option<&str>) -> anyhow::Result<()> {
+fn print(
+    source: &Source,
+    size: u64,
+    verdicts: &[Verdict],
+    chosen: Option<&str>,
+) -> anyhow::Result<()> {
     let mut model = output::table(&["model", ""]);
     for (name, value) in facts(source, size) {
         if let Some(value) = value {
@@ -98,17 +125,29 @@ fn print(source: &Source, size: u64, verdicts: &[Verdict], chosen: Option<&str>)
     }
     output::line(&model.to_string())?;
     match &source.directory.signature {
-        None => output::line("The model has no signature: requests are checked against its own inputs only.")?,
+        None => output::line(
+            "The model has no signature: requests are checked against its own inputs only.",
+        )?,
         Some(signature) => {
             let mut table = output::table(&["signature", "name", "type", "required"]);
             for (part, schema) in [("input", &signature.inputs), ("output", &signature.outputs)] {
                 for row in schema.iter().flat_map(Schema::describe) {
                     let required = if row.required { "yes" } else { "no" };
-                    table.add_row([part, row.name.as_deref().unwrap_or("-"), &row.type_text, required]);
+                    table.add_row([
+                        part,
+                        row.name.as_deref().unwrap_or("-"),
+                        &row.type_text,
+                        required,
+                    ]);
                 }
             }
             for row in signature.describe_params() {
-                table.add_row(["param", &row.name, &row.type_text, &format!("default {}", row.default)]);
+                table.add_row([
+                    "param",
+                    &row.name,
+                    &row.type_text,
+                    &format!("default {}", row.default),
+                ]);
             }
             output::line(&table.to_string())?;
         }
@@ -120,9 +159,21 @@ fn print(source: &Source, size: u64, verdicts: &[Verdict], chosen: Option<&str>)
             (true, false) => "could serve it",
             (false, _) => "refuses",
         };
-        let facts: Vec<String> = verdict.facts.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-        let hint = verdict.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        let reason = if facts.is_empty() { verdict.reason.clone() } else { format!("{}\n{}", verdict.reason, facts.join("\n")) };
+        let facts: Vec<String> = verdict
+            .facts
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        let hint = verdict
+            .hint
+            .as_ref()
+            .map(|hint| format!("\nhint: {hint}"))
+            .unwrap_or_default();
+        let reason = if facts.is_empty() {
+            verdict.reason.clone()
+        } else {
+            format!("{}\n{}", verdict.reason, facts.join("\n"))
+        };
         table.add_row([verdict.backend.to_owned(), mark.to_owned(), reason + &hint]);
     }
     output::line(&table.to_string())
@@ -130,7 +181,11 @@ fn print(source: &Source, size: u64, verdicts: &[Verdict], chosen: Option<&str>)
 
 fn as_json(source: &Source, size: u64, verdicts: &[Verdict], chosen: Option<&str>) -> Value {
     let manifest = &source.directory.manifest;
-    let schema = |schema: &Option<Schema>| schema.as_ref().map(|schema| serde_json::from_str::<Value>(&schema.to_json()).unwrap_or_default());
+    let schema = |schema: &Option<Schema>| {
+        schema
+            .as_ref()
+            .map(|schema| serde_json::from_str::<Value>(&schema.to_json()).unwrap_or_default())
+    };
     let signature = source.directory.signature.as_ref().map(|signature| {
         let params: Vec<Value> = signature
             .describe_params()

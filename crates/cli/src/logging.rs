@@ -29,10 +29,19 @@ enum LogFormat {
 /// When the filter is no filter.
 pub(crate) fn start(arguments: &LogArguments) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&arguments.log_level)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let result = match arguments.log_format {
-        LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),
-        LogFormat::Human => builder.with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_ansi(false)
+            .try_init(),
+        LogFormat::Human => builder
+            .with_target(false)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .try_init(),
     };
     result.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
 }

@@ -7,6 +7,7 @@ mod arguments;
 mod cache;
 mod engine;
 mod failure;
+mod inspect;
 mod logging;
 mod models;
 mod onnxruntime;
@@ -14,7 +15,6 @@ mod output;
 mod pack;
 mod predict;
 mod progress;
-mod inspect;
 mod serve;
 mod source;
 

@@ -22,7 +22,10 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// As `mlflow models serve`
-    #[command(disable_help_flag = true, after_help = "Example:\n  mlrs models serve -m models:/iris/Production -p 5001")]
+    #[command(
+        disable_help_flag = true,
+        after_help = "Example:\n  mlrs models serve -m models:/iris/Production -p 5001"
+    )]
     Serve(Box<ServeArguments>),
     /// As `mlflow models predict`
     Predict(Box<PredictArguments>),
@@ -43,10 +46,15 @@ struct PythonArguments {
 }
 
 impl PythonArguments {
-    #[allow(clippy::print_stderr, reason = "a note to the person who typed the option")]
+    #[allow(
+        clippy::print_stderr,
+        reason = "a note to the person who typed the option"
+    )]
     fn note(&self) {
         if self.env_manager.is_some() || self.no_conda || self.install_mlflow {
-            eprintln!("note: options about Python environments have no effect: this model runs without Python");
+            eprintln!(
+                "note: options about Python environments have no effect: this model runs without Python"
+            );
         }
     }
 }
@@ -120,8 +128,16 @@ fn serve_arguments(arguments: ServeArguments) -> anyhow::Result<serve::Arguments
         limits: LimitArguments,
     }
     let defaults = <Defaults as clap::Parser>::try_parse_from(["mlrs"])?;
-    let server = ServerArguments { host: arguments.host, port: arguments.port, timeout: arguments.timeout, ..defaults.server };
-    let limits = LimitArguments { workers: arguments.workers, ..defaults.limits };
+    let server = ServerArguments {
+        host: arguments.host,
+        port: arguments.port,
+        timeout: arguments.timeout,
+        ..defaults.server
+    };
+    let limits = LimitArguments {
+        workers: arguments.workers,
+        ..defaults.limits
+    };
     Ok(serve::Arguments {
         model: arguments.model_uri,
         server,

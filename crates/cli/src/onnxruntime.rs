@@ -31,7 +31,9 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Install the library out of the official wheel
-    #[command(after_help = "Examples:\n  mlrs onnxruntime install\n  mlrs onnxruntime install --version 1.31.1\n  mlrs onnxruntime install --wheel onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_x86_64.whl")]
+    #[command(
+        after_help = "Examples:\n  mlrs onnxruntime install\n  mlrs onnxruntime install --version 1.31.1\n  mlrs onnxruntime install --wheel onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_x86_64.whl"
+    )]
     Install(InstallArguments),
     /// Print the library that would be used
     Path {
@@ -64,8 +66,16 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let cache = arguments.cache.folder()?;
     match arguments.action {
         Action::Install(arguments) => install(&arguments, &cache),
-        Action::Path { onnxruntime, ort_dylib_path } => {
-            let locator = Locator { explicit: onnxruntime, environment: ort_dylib_path.map(PathBuf::from), cache: Some(cache), ..Locator::default() };
+        Action::Path {
+            onnxruntime,
+            ort_dylib_path,
+        } => {
+            let locator = Locator {
+                explicit: onnxruntime,
+                environment: ort_dylib_path.map(PathBuf::from),
+                cache: Some(cache),
+                ..Locator::default()
+            };
             let backend = OnnxRuntime::new(locator);
             let (located, _) = backend.library()?;
             output::line(&located.path.display().to_string())
@@ -75,19 +85,26 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 fn install(arguments: &InstallArguments, cache: &Path) -> anyhow::Result<()> {
     let download;
-    let wheel = match &arguments.wheel {
-        Some(wheel) => wheel,
-        None => {
-            let folder = tempfile::tempdir().context("there is no room for a temporary folder")?;
-            download = Download { wheel: fetch(arguments, folder.path())?, _folder: folder };
-            &download.wheel
-        }
+    let wheel = if let Some(wheel) = &arguments.wheel {
+        wheel
+    } else {
+        let folder = tempfile::tempdir().context("there is no room for a temporary folder")?;
+        download = Download {
+            wheel: fetch(arguments, folder.path())?,
+            _folder: folder,
+        };
+        &download.wheel
     };
     let bar = progress::bytes("installing");
-    let installed = install::from_wheel(wheel, cache, arguments.sha256.as_deref(), &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    })?;
+    let installed = install::from_wheel(
+        wheel,
+        cache,
+        arguments.sha256.as_deref(),
+        &mut |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        },
+    )?;
     bar.finish_and_clear();
     output::line(&installed.path.display().to_string())
 }
@@ -105,25 +122,43 @@ fn fetch(arguments: &InstallArguments, folder: &Path) -> anyhow::Result<PathBuf>
     let mut tried = Vec::new();
     for python in ["python3", "python"] {
         let mut command = Command::new(python);
-        command.args(["-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--dest"]).arg(folder).arg(&package);
+        command
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                "--dest",
+            ])
+            .arg(folder)
+            .arg(&package);
         if let Some(index) = &arguments.index_url {
             command.args(["--index-url", index]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null());
         match command.status() {
             Ok(status) if status.success() => return find_wheel(folder),
-            Ok(status) => tried.push(format!("`{python} -m pip download {package}` ended with {status}")),
+            Ok(status) => tried.push(format!(
+                "`{python} -m pip download {package}` ended with {status}"
+            )),
             Err(error) => tried.push(format!("`{python}`: {error}")),
         }
     }
     Err(hinted(
-        format!("the wheel of onnxruntime {} cannot be downloaded: {}", arguments.version, tried.join("; ")),
+        format!(
+            "the wheel of onnxruntime {} cannot be downloaded: {}",
+            arguments.version,
+            tried.join("; ")
+        ),
         "download the `onnxruntime` wheel for this platform elsewhere, and pass it with --wheel FILE",
     ))
 }
 
 fn find_wheel(folder: &Path) -> anyhow::Result<PathBuf> {
     let files = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut wheels = files.filter(|path| path.extension().is_some_and(|extension| extension == "whl"));
+    let mut wheels =
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "whl"));
     wheels.next().context("the installer downloaded no wheel")
 }

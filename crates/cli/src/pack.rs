@@ -35,22 +35,32 @@ pub(crate) struct UnpackArguments {
 pub(crate) fn pack(arguments: &PackArguments) -> anyhow::Result<()> {
     // Only what is a model is packed: the error is better here than where it is unpacked.
     let model = ModelDirectory::open(&arguments.directory)?;
-    let archive = arguments.archive.clone().unwrap_or_else(|| arguments.directory.with_extension("zip"));
+    let archive = arguments
+        .archive
+        .clone()
+        .unwrap_or_else(|| arguments.directory.with_extension("zip"));
     let bar = progress::bytes("packing");
-    archive::pack(&model.path, &archive, &mut |progress| advance(&bar, &progress))?;
+    archive::pack(&model.path, &archive, &mut |progress| {
+        advance(&bar, &progress);
+    })?;
     bar.finish_and_clear();
     output::line(&archive.display().to_string())
 }
 
 /// Runs `mlrs unpack`.
 pub(crate) fn unpack(arguments: &UnpackArguments) -> anyhow::Result<()> {
-    let directory = arguments.directory.clone().unwrap_or_else(|| arguments.archive.with_extension(""));
+    let directory = arguments
+        .directory
+        .clone()
+        .unwrap_or_else(|| arguments.archive.with_extension(""));
     let mut limits = Limits::default();
     if let Some(bytes) = arguments.max_bytes {
         limits.total_bytes = bytes;
     }
     let bar = progress::bytes("unpacking");
-    archive::unpack(&arguments.archive, &directory, &limits, &mut |progress| advance(&bar, &progress))?;
+    archive::unpack(&arguments.archive, &directory, &limits, &mut |progress| {
+        advance(&bar, &progress);
+    })?;
     bar.finish_and_clear();
     ModelDirectory::open(&directory)?;
     output::line(&directory.display().to_string())

@@ -75,14 +75,25 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let options = arguments.engine.options(1, cores());
     let loaded = engine::load(&arguments.engine, &candidates, &source.directory, &options)?;
     let compat: Compat = arguments.compat.into();
-    let plan = InputPlan::compile(source.directory.signature.as_ref(), loaded.model.inputs(), compat);
+    let plan = InputPlan::compile(
+        source.directory.signature.as_ref(),
+        loaded.model.inputs(),
+        compat,
+    );
     let outputs = loaded.model.outputs().to_vec();
-    let settings = Settings { sessions: 1, queue_rows: usize::MAX, queue_bytes: usize::MAX, batch_rows: 1 };
+    let settings = Settings {
+        sessions: 1,
+        queue_rows: usize::MAX,
+        queue_bytes: usize::MAX,
+        batch_rows: 1,
+    };
     let predictor = Predictor {
         service: InService::start(loaded.model, settings)?,
         plan,
         outputs,
-        runtime: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
+        runtime: tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?,
     };
     let mut input = open_input(&arguments.input_path)?;
     let mut answer = Answer::new(arguments.output_path);
@@ -97,7 +108,8 @@ fn open_input(path: &std::path::Path) -> anyhow::Result<Box<dyn Read>> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(std::io::stdin().lock()));
     }
-    let file = std::fs::File::open(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    let file = std::fs::File::open(path)
+        .with_context(|| format!("`{}` cannot be read", path.display()))?;
     Ok(Box::new(file))
 }
 
@@ -105,34 +117,57 @@ impl Predictor {
     /// Answers one body; gives the shape and the text of the answer.
     fn answer(&self, format: Format, body: &[u8]) -> anyhow::Result<(AnswerShape, Vec<u8>)> {
         let decoded = self.plan.decode(format, body)?;
-        let deadline = Instant::now() + Duration::from_secs(24 * 3600);
-        let prediction = self.runtime.block_on(self.service.predict(decoded.batch, deadline))?;
+        let deadline = Instant::now() + Duration::from_hours(24);
+        let prediction = self
+            .runtime
+            .block_on(self.service.predict(decoded.batch, deadline))?;
         let mut text = Vec::new();
-        encode(&prediction.output, prediction.rows, prediction.all, &self.outputs, decoded.answer, self.plan.compat(), &mut text)?;
+        encode(
+            &prediction.output,
+            prediction.rows,
+            prediction.all,
+            &self.outputs,
+            decoded.answer,
+            self.plan.compat(),
+            &mut text,
+        )?;
         Ok((decoded.answer, text))
     }
 
     fn json(&self, input: &mut dyn Read, answer: &mut Answer) -> anyhow::Result<()> {
         let mut body = Vec::new();
-        input.read_to_end(&mut body).context("the input cannot be read")?;
+        input
+            .read_to_end(&mut body)
+            .context("the input cannot be read")?;
         let (_, text) = self.answer(Format::Json, &body)?;
         answer.write(&text)
     }
 
     fn csv(&self, input: Box<dyn Read>, answer: &mut Answer) -> anyhow::Result<()> {
-        let mut lines = Lines { input: BufReader::with_capacity(1 << 20, input), header: Vec::new() };
+        let mut lines = Lines {
+            input: BufReader::with_capacity(1 << 20, input),
+            header: Vec::new(),
+        };
         lines.read_header()?;
         let bar = progress::count("predicting", "rows");
         let mut first_row = 0;
         let mut batches = 0;
         let mut body = Vec::new();
         while let Some(rows) = lines.next_batch(&mut body, batches == 0)? {
-            let (shape, text) = self.answer(Format::Csv, &body).with_context(|| format!("in the batch that begins with data row {first_row}"))?;
-            let inner = if shape == AnswerShape::Records { records(&text) } else { None };
+            let (shape, text) = self
+                .answer(Format::Csv, &body)
+                .with_context(|| format!("in the batch that begins with data row {first_row}"))?;
+            let inner = if shape == AnswerShape::Records {
+                records(&text)
+            } else {
+                None
+            };
             match inner {
                 Some(inner) => answer.append(inner)?,
                 None if batches == 0 && lines.is_done()? => answer.write(&text)?,
-                None => bail!("the input is too large for a model that answers with arrays: split it into files of {BATCH_LINES} rows"),
+                None => bail!(
+                    "the input is too large for a model that answers with arrays: split it into files of {BATCH_LINES} rows"
+                ),
             }
             first_row += rows;
             batches += 1;
@@ -145,7 +180,8 @@ impl Predictor {
 
 /// The records inside `{"predictions":[…]}`.
 fn records(text: &[u8]) -> Option<&[u8]> {
-    text.strip_prefix(b"{\"predictions\":[")?.strip_suffix(b"]}")
+    text.strip_prefix(b"{\"predictions\":[")?
+        .strip_suffix(b"]}")
 }
 
 /// CSV text in batches that each begin with the header.
@@ -176,12 +212,15 @@ impl Lines {
     fn record_into(&mut self, into: &mut Vec<u8>) -> anyhow::Result<Option<()>> {
         let start = into.len();
         loop {
-            let read = self.input.read_until(b'\n', into).context("the input cannot be read")?;
+            let read = self
+                .input
+                .read_until(b'\n', into)
+                .context("the input cannot be read")?;
             if read == 0 {
                 return Ok((into.len() > start).then_some(()));
             }
-            let quotes = into[start..].iter().filter(|byte| **byte == b'"').count();
-            if quotes % 2 == 0 {
+            let quotes = memchr::memchr_iter(b'"', &into[start..]).count();
+            if quotes.is_multiple_of(2) {
                 return Ok(Some(()));
             }
         }
@@ -200,7 +239,11 @@ impl Lines {
     }
 
     fn is_done(&mut self) -> anyhow::Result<bool> {
-        Ok(self.input.fill_buf().context("the input cannot be read")?.is_empty())
+        Ok(self
+            .input
+            .fill_buf()
+            .context("the input cannot be read")?
+            .is_empty())
     }
 }
 
@@ -214,20 +257,37 @@ struct Answer {
 
 impl Answer {
     const fn new(path: PathBuf) -> Self {
-        Self { path, file: None, in_list: false, wrote_record: false }
+        Self {
+            path,
+            file: None,
+            in_list: false,
+            wrote_record: false,
+        }
     }
 
     fn write(&mut self, text: &[u8]) -> anyhow::Result<()> {
         if self.path.as_os_str() == "-" {
-            return std::io::stdout().lock().write_all(text).context("the answer cannot be written");
+            return std::io::stdout()
+                .lock()
+                .write_all(text)
+                .context("the answer cannot be written");
         }
         if self.file.is_none() {
-            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = self
+                .path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(std::path::Path::new("."));
-            self.file = Some(tempfile::NamedTempFile::new_in(folder).with_context(|| format!("`{}` cannot be written", self.path.display()))?);
+            self.file = Some(
+                tempfile::NamedTempFile::new_in(folder)
+                    .with_context(|| format!("`{}` cannot be written", self.path.display()))?,
+            );
         }
-        let Some(file) = &mut self.file else { return Ok(()) };
-        file.write_all(text).with_context(|| format!("`{}` cannot be written", self.path.display()))
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        file.write_all(text)
+            .with_context(|| format!("`{}` cannot be written", self.path.display()))
     }
 
     /// Appends records to the one list of the answer.
@@ -246,7 +306,11 @@ impl Answer {
     }
 
     fn close_list(&mut self) -> anyhow::Result<()> {
-        if self.in_list { self.write(b"]}") } else { Ok(()) }
+        if self.in_list {
+            self.write(b"]}")
+        } else {
+            Ok(())
+        }
     }
 
     fn finish(mut self) -> anyhow::Result<()> {
@@ -255,7 +319,8 @@ impl Answer {
             return Ok(());
         }
         if let Some(file) = self.file.take() {
-            file.persist(&self.path).with_context(|| format!("`{}` cannot be written", self.path.display()))?;
+            file.persist(&self.path)
+                .with_context(|| format!("`{}` cannot be written", self.path.display()))?;
         }
         Ok(())
     }

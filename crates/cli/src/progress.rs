@@ -6,12 +6,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar over bytes; hidden when standard error is no terminal.
 pub(crate) fn bytes(label: &str) -> ProgressBar {
-    bar(label, "{msg:24} {bar:32} {bytes}/{total_bytes} {bytes_per_sec}")
+    bar(
+        label,
+        "{msg:24} {bar:32} {bytes}/{total_bytes} {bytes_per_sec}",
+    )
 }
 
 /// A bar over an amount that is not known before: a spinner with a count.
 pub(crate) fn count(label: &str, what: &str) -> ProgressBar {
-    bar(label, &format!("{{msg:24}} {{spinner}} {{human_pos}} {what} {{per_sec}}"))
+    bar(
+        label,
+        &format!("{{msg:24}} {{spinner}} {{human_pos}} {what} {{per_sec}}"),
+    )
 }
 
 fn bar(label: &str, template: &str) -> ProgressBar {

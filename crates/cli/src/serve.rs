@@ -14,8 +14,8 @@ use mlrs_scoring::{ExampleOutcome, ModelInfo, ScoringSettings, ScoringState};
 use crate::cache::CacheArguments;
 use crate::engine::{self, EngineArguments, Loaded};
 use crate::logging::{self, LogArguments};
-use crate::source::{self, Source};
 use crate::output;
+use crate::source::{self, Source};
 
 /// Arguments of `mlrs serve`.
 #[derive(Debug, Args)]
@@ -43,7 +43,12 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerArguments {
     /// The address to listen on; 0.0.0.0 is all of them
-    #[arg(long, default_value = "127.0.0.1", env = "MLRS_HOST", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        default_value = "127.0.0.1",
+        env = "MLRS_HOST",
+        value_name = "ADDRESS"
+    )]
     pub(crate) host: String,
     /// The port to listen on; 0 takes any free one
     #[arg(short, long, default_value_t = 5000, env = "MLRS_PORT")]
@@ -71,10 +76,20 @@ pub(crate) struct LimitArguments {
     #[arg(long, env = "MLRS_THREADS", value_name = "COUNT")]
     pub(crate) threads: Option<NonZeroUsize>,
     /// Rows that may wait for an engine; a request beyond that is answered with 429
-    #[arg(long, default_value_t = 100_000, env = "MLRS_QUEUE_ROWS", value_name = "ROWS")]
+    #[arg(
+        long,
+        default_value_t = 100_000,
+        env = "MLRS_QUEUE_ROWS",
+        value_name = "ROWS"
+    )]
     pub(crate) queue_rows: usize,
     /// Rows that requests may share a batch up to; 1 turns sharing off
-    #[arg(long, default_value_t = 256, env = "MLRS_BATCH_ROWS", value_name = "ROWS")]
+    #[arg(
+        long,
+        default_value_t = 256,
+        env = "MLRS_BATCH_ROWS",
+        value_name = "ROWS"
+    )]
     pub(crate) batch_rows: usize,
     /// Bytes that a request body may have; more are answered with 413
     #[arg(long, default_value_t = 100 << 20, env = "MLRS_BODY_LIMIT", value_name = "BYTES")]
@@ -83,7 +98,12 @@ pub(crate) struct LimitArguments {
     #[arg(long, default_value_t = 400 << 20, env = "MLRS_BYTES_IN_FLIGHT", value_name = "BYTES")]
     pub(crate) bytes_in_flight: usize,
     /// Connections that may be open at the same time; more wait
-    #[arg(long, default_value_t = 8192, env = "MLRS_CONNECTIONS", value_name = "COUNT")]
+    #[arg(
+        long,
+        default_value_t = 8192,
+        env = "MLRS_CONNECTIONS",
+        value_name = "COUNT"
+    )]
     pub(crate) connections: usize,
 }
 
@@ -114,7 +134,9 @@ impl LimitArguments {
     /// Sessions, and threads in each: together no more than there are cores, unless asked for.
     pub(crate) fn threads(&self) -> (usize, usize) {
         let workers = self.workers.map_or_else(cores, NonZeroUsize::get);
-        let threads = self.threads.map_or_else(|| (cores() / workers).max(1), NonZeroUsize::get);
+        let threads = self
+            .threads
+            .map_or_else(|| (cores() / workers).max(1), NonZeroUsize::get);
         (workers, threads)
     }
 }
@@ -129,7 +151,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let options = arguments.engine.options(sessions, threads);
     let loaded = engine::load(&arguments.engine, &candidates, &source.directory, &options)?;
     log_choice(&source, &loaded);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(cores()).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores())
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(arguments, source, loaded, sessions, started))
 }
 
@@ -137,26 +162,50 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn log_choice(source: &Source, loaded: &Loaded) {
     for candidate in &loaded.refused {
         let hint = candidate.refusal.hint.as_deref().unwrap_or("none");
-        tracing::info!(backend = candidate.backend, reason = engine::describe(&candidate.refusal), hint, "a backend does not serve this model");
+        tracing::info!(
+            backend = candidate.backend,
+            reason = engine::describe(&candidate.refusal),
+            hint,
+            "a backend does not serve this model"
+        );
     }
-    let facts: Vec<String> = loaded.model.facts().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let facts: Vec<String> = loaded
+        .model
+        .facts()
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     let path = source.directory.path.display();
     tracing::info!(backend = loaded.backend, flavor = loaded.flavor, model = %path, unpacked = source.is_unpacked(), facts = facts.join(" "), "the model is loaded");
 }
 
-async fn serve(arguments: Arguments, source: Source, loaded: Loaded, sessions: usize, started: Instant) -> anyhow::Result<()> {
-    let shutdown = mlrs_http::signals::shutdown_signal().context("the handlers of signals cannot be installed")?;
+async fn serve(
+    arguments: Arguments,
+    source: Source,
+    loaded: Loaded,
+    sessions: usize,
+    started: Instant,
+) -> anyhow::Result<()> {
+    let shutdown = mlrs_http::signals::shutdown_signal()
+        .context("the handlers of signals cannot be installed")?;
     let listener = mlrs_http::bind(&arguments.server.host, arguments.server.port).await?;
     let address = listener.local_addr()?;
     let (state, service) = prepare(&arguments, &source, loaded, sessions)?;
     warm_up(&state).await;
     state.mark_ready();
-    output::line(&format!("mlrs serves {} on http://{address} ({} ms to ready)", arguments.model, started.elapsed().as_millis()))?;
+    output::line(&format!(
+        "mlrs serves {} on http://{address} ({} ms to ready)",
+        arguments.model,
+        started.elapsed().as_millis()
+    ))?;
     output::line(&try_it(&source, address))?;
     let drained = state.clone();
     let ended = async move {
         let signal = shutdown.await;
-        tracing::info!(signal, "stopping: requests in flight are finished, no new ones are taken");
+        tracing::info!(
+            signal,
+            "stopping: requests in flight are finished, no new ones are taken"
+        );
         drained.begin_drain();
     };
     let settings = ServerSettings {
@@ -166,17 +215,33 @@ async fn serve(arguments: Arguments, source: Source, loaded: Loaded, sessions: u
     };
     let report = mlrs_http::serve(listener, mlrs_scoring::router(state), settings, ended).await;
     // The workers have nothing left to do, unless a prediction outlived the drain time.
-    if tokio::time::timeout(Duration::from_secs(1), service.stop()).await.is_err() {
+    if tokio::time::timeout(Duration::from_secs(1), service.stop())
+        .await
+        .is_err()
+    {
         tracing::warn!("a prediction is still running; it is given up");
     }
-    tracing::info!(connections = report.accepted, cut_off = report.cut_off, "stopped");
+    tracing::info!(
+        connections = report.accepted,
+        cut_off = report.cut_off,
+        "stopped"
+    );
     Ok(())
 }
 
 /// Puts the model in service.
-fn prepare(arguments: &Arguments, source: &Source, loaded: Loaded, sessions: usize) -> anyhow::Result<(ScoringState, Arc<InService>)> {
+fn prepare(
+    arguments: &Arguments,
+    source: &Source,
+    loaded: Loaded,
+    sessions: usize,
+) -> anyhow::Result<(ScoringState, Arc<InService>)> {
     let directory = &source.directory;
-    let plan = InputPlan::compile(directory.signature.as_ref(), loaded.model.inputs(), arguments.server.compat.into());
+    let plan = InputPlan::compile(
+        directory.signature.as_ref(),
+        loaded.model.inputs(),
+        arguments.server.compat.into(),
+    );
     for warning in plan.warnings() {
         tracing::warn!(reason = warning, "requests of one kind will be refused");
     }
@@ -194,7 +259,10 @@ fn prepare(arguments: &Arguments, source: &Source, loaded: Loaded, sessions: usi
         request_timeout: Duration::from_secs(arguments.server.timeout),
         ..ScoringSettings::default()
     };
-    Ok((ScoringState::new(info, Arc::clone(&service), plan, scoring)?, service))
+    Ok((
+        ScoringState::new(info, Arc::clone(&service), plan, scoring)?,
+        service,
+    ))
 }
 
 /// Runs the model on its own example, or on zeros. A failure is told, and no reason not to serve:
@@ -227,7 +295,10 @@ pub(crate) fn model_info(uri: &str, source: &Source, loaded: &Loaded) -> ModelIn
     let identity = &source.identity;
     let name = identity.name.clone().unwrap_or_else(|| {
         let path = std::path::Path::new(uri);
-        path.file_stem().map_or_else(|| uri.to_owned(), |name| name.to_string_lossy().into_owned())
+        path.file_stem().map_or_else(
+            || uri.to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        )
     });
     let serving_example = directory.serving_input_example().unwrap_or_else(|error| {
         tracing::warn!(%error, "the serving example cannot be read");
@@ -236,8 +307,14 @@ pub(crate) fn model_info(uri: &str, source: &Source, loaded: &Loaded) -> ModelIn
     ModelInfo {
         name,
         version: identity.version.clone(),
-        run_id: identity.run_id.clone().or_else(|| directory.manifest.run_id.clone()),
-        model_id: identity.model_id.clone().or_else(|| directory.manifest.model_id.clone()),
+        run_id: identity
+            .run_id
+            .clone()
+            .or_else(|| directory.manifest.run_id.clone()),
+        model_id: identity
+            .model_id
+            .clone()
+            .or_else(|| directory.manifest.model_id.clone()),
         flavor: loaded.flavor.clone(),
         backend: loaded.backend.to_owned(),
         signature: directory.signature.clone(),
@@ -247,11 +324,18 @@ pub(crate) fn model_info(uri: &str, source: &Source, loaded: &Loaded) -> ModelIn
 
 /// A line to paste into a shell.
 fn try_it(source: &Source, address: std::net::SocketAddr) -> String {
-    let example = source.directory.serving_input_example().ok().flatten().and_then(|text| String::from_utf8(text).ok());
+    let example = source
+        .directory
+        .serving_input_example()
+        .ok()
+        .flatten()
+        .and_then(|text| String::from_utf8(text).ok());
     match example.filter(|text| text.len() < 2000 && !text.contains('\'')) {
         Some(text) => {
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            format!("try it: curl -H 'Content-Type: application/json' -d '{text}' http://{address}/invocations")
+            format!(
+                "try it: curl -H 'Content-Type: application/json' -d '{text}' http://{address}/invocations"
+            )
         }
         None => format!("try it in a browser: http://{address}/docs"),
     }

@@ -18,8 +18,8 @@ use crate::{output, progress};
   mlrs pull runs:/0123456789abcdef0123456789abcdef/model
   MLFLOW_TRACKING_URI=http://localhost:5000 mlrs pull models:/iris@champion")]
 pub(crate) struct PullArguments {
-    /// The model: models:/NAME/VERSION, models:/NAME/STAGE, models:/NAME@ALIAS, models:/m-ID,
-    /// runs:/ID/PATH, mlflow-artifacts:/PATH, s3://…, gs://…, abfss://…, or a path
+    /// The model: <models:/NAME/VERSION>, <models:/NAME/STAGE>, <models:/NAME@ALIAS>, <models:/m-ID>,
+    /// <runs:/ID/PATH>, <mlflow-artifacts:/PATH>, s3://…, gs://…, abfss://…, or a path
     uri: String,
     /// The directory to make [default: keep it in the cache, and print where]
     #[arg(short, long, value_name = "DIR")]
@@ -70,9 +70,17 @@ pub(crate) fn open(uri: &str, cache: &CacheArguments) -> anyhow::Result<Source> 
             bar.set_position(progress.done_bytes);
         })?;
         bar.finish_and_clear();
-        return Ok(Source { directory, identity, scratch: Some(scratch) });
+        return Ok(Source {
+            directory,
+            identity,
+            scratch: Some(scratch),
+        });
     }
-    Ok(Source { directory: ModelDirectory::open(path)?, identity, scratch: None })
+    Ok(Source {
+        directory: ModelDirectory::open(path)?,
+        identity,
+        scratch: None,
+    })
 }
 
 /// The local path of a model; a plain one costs no set-up.
@@ -84,9 +92,9 @@ fn locate(uri: &str, cache: &CacheArguments) -> anyhow::Result<(PathBuf, Identit
     let bar = progress::bytes("downloading");
     let shown = bar.clone();
     let report = move |progress: Progress| advance(&shown, progress);
-    let resolved = runtime()?.block_on(resolver.resolve(uri, &report))?;
+    let found = runtime()?.block_on(resolver.resolve(uri, &report))?;
     bar.finish_and_clear();
-    Ok((resolved.path, resolved.identity.unwrap_or_default()))
+    Ok((found.path, found.identity.unwrap_or_default()))
 }
 
 /// Runs `mlrs pull`.
@@ -100,7 +108,11 @@ pub(crate) fn pull(arguments: &PullArguments) -> anyhow::Result<()> {
             runtime()?.block_on(resolver.pull(&arguments.uri, directory, &report))?;
             directory.clone()
         }
-        None => runtime()?.block_on(resolver.resolve(&arguments.uri, &report))?.path,
+        None => {
+            runtime()?
+                .block_on(resolver.resolve(&arguments.uri, &report))?
+                .path
+        }
     };
     bar.finish_and_clear();
     output::line(&path.display().to_string())
@@ -117,5 +129,7 @@ fn resolver(cache: &CacheArguments) -> anyhow::Result<Resolver> {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
 }

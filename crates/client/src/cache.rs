@@ -55,7 +55,13 @@ impl CacheEntry {
     pub fn new(cache: &Path, label: &str, key: &str) -> Self {
         let readable: String = label
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') {
+                    c
+                } else {
+                    '_'
+                }
+            })
             .take(60)
             .collect();
         let digest = hex::encode(&Sha256::digest(key)[..12]);
@@ -96,6 +102,9 @@ impl CacheEntry {
     }
 
     /// Waits until no other process downloads the same thing.
+    ///
+    /// # Errors
+    /// When the file of the lock cannot be made.
     pub async fn lock(&self) -> Result<EntryLock, FileError> {
         let path = self.lock.clone();
         let locked = tokio::task::spawn_blocking(move || {
@@ -114,20 +123,28 @@ impl CacheEntry {
             }
             Ok(EntryLock { _file: file })
         });
-        locked.await.unwrap_or_else(|error| {
-            Err(failed("lock", &self.lock)(std::io::Error::other(error)))
-        })
+        locked
+            .await
+            .unwrap_or_else(|error| Err(failed("lock", &self.lock)(std::io::Error::other(error))))
     }
 
     /// Makes the staged download the content of the entry. The caller holds the lock.
+    ///
+    /// # Errors
+    /// When files cannot be written or moved.
     pub fn commit(
         &self,
         source: &str,
         single_file: Option<String>,
         files: Vec<FileRecord>,
     ) -> Result<PathBuf, FileError> {
-        let index =
-            Index { format: FORMAT, key: self.key.clone(), source: source.to_owned(), single_file, files };
+        let index = Index {
+            format: FORMAT,
+            key: self.key.clone(),
+            source: source.to_owned(),
+            single_file,
+            files,
+        };
         let text = serde_json::to_vec_pretty(&index).unwrap_or_default();
         write_durably(&self.staging.join(INDEX), &text)?;
         remove_folder(&self.staging.join("partial"))?;
@@ -141,7 +158,10 @@ impl CacheEntry {
         } else {
             rename(&self.staging, &self.folder)?;
         }
-        Ok(place(&self.folder.join(COMPLETE), index.single_file.as_deref()))
+        Ok(place(
+            &self.folder.join(COMPLETE),
+            index.single_file.as_deref(),
+        ))
     }
 }
 
@@ -160,7 +180,10 @@ mod tests {
         let entry = CacheEntry::new(cache, "reg/1", "key");
         create_folder(&entry.staging().join(COMPLETE)).unwrap();
         std::fs::write(entry.staging().join(COMPLETE).join("MLmodel"), "abc").unwrap();
-        let files = vec![FileRecord { path: "MLmodel".into(), size: 3 }];
+        let files = vec![FileRecord {
+            path: "MLmodel".into(),
+            size: 3,
+        }];
         let path = entry.commit("s3://b/k", None, files).unwrap();
         (entry, path)
     }
@@ -202,8 +225,13 @@ mod tests {
         let (entry, _) = filled(cache.path());
         create_folder(&entry.staging().join(COMPLETE)).unwrap();
         std::fs::write(entry.staging().join(COMPLETE).join("x.zip"), "z").unwrap();
-        let files = vec![FileRecord { path: "x.zip".into(), size: 1 }];
-        let path = entry.commit("s3://b/new", Some("x.zip".into()), files).unwrap();
+        let files = vec![FileRecord {
+            path: "x.zip".into(),
+            size: 1,
+        }];
+        let path = entry
+            .commit("s3://b/new", Some("x.zip".into()), files)
+            .unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "z");
         assert!(!path.with_file_name("MLmodel").exists());
         assert!(!entry.staging().exists());
@@ -213,7 +241,10 @@ mod tests {
     fn names_stay_inside_the_cache() {
         let entry = CacheEntry::new(Path::new("/cache"), "../../x y", "k");
         assert_eq!(entry.folder.parent(), Some(Path::new("/cache")));
-        assert_ne!(entry.folder, CacheEntry::new(Path::new("/cache"), "../../x y", "l").folder);
+        assert_ne!(
+            entry.folder,
+            CacheEntry::new(Path::new("/cache"), "../../x y", "l").folder
+        );
     }
 
     #[tokio::test]

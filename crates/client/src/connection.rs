@@ -113,18 +113,27 @@ impl ConnectionSettings {
     ) -> Result<Self, SettingsError> {
         let set = Lookup(|name: &str| variable(name).filter(|value| !value.is_empty()));
         if set.get(names::MLFLOW_TRACKING_AUTH).is_some() {
-            return Err(SettingsError::Unsupported { name: names::MLFLOW_TRACKING_AUTH });
+            return Err(SettingsError::Unsupported {
+                name: names::MLFLOW_TRACKING_AUTH,
+            });
         }
         if set.boolean(names::MLFLOW_TRACKING_AWS_SIGV4, false)? {
-            return Err(SettingsError::Unsupported { name: names::MLFLOW_TRACKING_AWS_SIGV4 });
+            return Err(SettingsError::Unsupported {
+                name: names::MLFLOW_TRACKING_AWS_SIGV4,
+            });
         }
         let mut transport = transport(&set)?;
         let common = common_credentials(&set)?;
         let mut server = |name| {
-            let Some(text) = set.get(name) else { return Ok(ServerUri::Unset) };
+            let Some(text) = set.get(name) else {
+                return Ok(ServerUri::Unset);
+            };
             let (server, known) = server(name, &text, common.as_ref())?;
             if let Some(known) = known
-                && transport.credentials.iter().all(|other| other.host != known.host)
+                && transport
+                    .credentials
+                    .iter()
+                    .all(|other| other.host != known.host)
             {
                 transport.credentials.push(known);
             }
@@ -135,7 +144,12 @@ impl ConnectionSettings {
             ServerUri::Unset => tracking.clone(),
             other => other,
         };
-        Ok(Self { tracking, registry, transport, cloud: CloudSettings::from_variables(&variable) })
+        Ok(Self {
+            tracking,
+            registry,
+            transport,
+            cloud: CloudSettings::from_variables(&variable),
+        })
     }
 }
 
@@ -147,10 +161,15 @@ fn transport(
     let settings = TransportSettings {
         credentials: Vec::new(),
         insecure_tls: set.boolean(names::MLFLOW_TRACKING_INSECURE_TLS, false)?,
-        server_certificates: set.get(names::MLFLOW_TRACKING_SERVER_CERT_PATH).map(Into::into),
-        client_certificate: set.get(names::MLFLOW_TRACKING_CLIENT_CERT_PATH).map(Into::into),
+        server_certificates: set
+            .get(names::MLFLOW_TRACKING_SERVER_CERT_PATH)
+            .map(Into::into),
+        client_certificate: set
+            .get(names::MLFLOW_TRACKING_CLIENT_CERT_PATH)
+            .map(Into::into),
         timeout: Duration::from_secs(
-            set.integer(names::MLFLOW_HTTP_REQUEST_TIMEOUT, 120, 1..=86_400)?.into(),
+            set.integer(names::MLFLOW_HTTP_REQUEST_TIMEOUT, 120, 1..=86_400)?
+                .into(),
         ),
         retry: RetrySettings {
             max_retries: set.integer(
@@ -159,15 +178,21 @@ fn transport(
                 0..=MAX_RETRIES_LIMIT,
             )?,
             backoff_factor: set
-                .integer(names::MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR, 2, 0..=MAX_BACKOFF_FACTOR)?
+                .integer(
+                    names::MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR,
+                    2,
+                    0..=MAX_BACKOFF_FACTOR,
+                )?
                 .into(),
             backoff_jitter: set.seconds(names::MLFLOW_HTTP_REQUEST_BACKOFF_JITTER, 1.0)?,
             respect_retry_after: set
                 .boolean(names::MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER, true)?,
         },
         workspace: set.get(names::MLFLOW_WORKSPACE),
-        follow_redirects: set
-            .boolean(names::MLFLOW_ALLOW_HTTP_REDIRECTS, defaults.follow_redirects)?,
+        follow_redirects: set.boolean(
+            names::MLFLOW_ALLOW_HTTP_REDIRECTS,
+            defaults.follow_redirects,
+        )?,
     };
     if settings.insecure_tls && settings.server_certificates.is_some() {
         return Err(SettingsError::Conflict(
@@ -192,7 +217,9 @@ fn common_credentials(
     let password = set.get(names::MLFLOW_TRACKING_PASSWORD).or(file.password);
     Ok(match (username, password) {
         (Some(username), Some(password)) => Some(Credentials::Basic { username, password }),
-        _ => set.get(names::MLFLOW_TRACKING_TOKEN).map(|token| Credentials::Bearer { token }),
+        _ => set
+            .get(names::MLFLOW_TRACKING_TOKEN)
+            .map(|token| Credentials::Bearer { token }),
     })
 }
 
@@ -207,8 +234,10 @@ fn server(
     if !(lower.starts_with("http://") || lower.starts_with("https://")) {
         return Ok((ServerUri::Other(without_secrets(text)), None));
     }
-    let malformed =
-        || SettingsError::Value { name, expected: "a valid URL, such as `http://host:5000`".into() };
+    let malformed = || SettingsError::Value {
+        name,
+        expected: "a valid URL, such as `http://host:5000`".into(),
+    };
     let mut address = Url::parse(text.trim()).map_err(|_| malformed())?;
     let host = address.host_str().ok_or_else(malformed)?.to_owned();
     let mut credentials = common.cloned();
@@ -229,8 +258,11 @@ fn server(
     address.set_query(None);
     address.set_fragment(None);
     let only_encrypted = address.scheme() == "https";
-    let known = credentials
-        .map(|credentials| HostCredentials { host, only_encrypted, credentials });
+    let known = credentials.map(|credentials| HostCredentials {
+        host,
+        only_encrypted,
+        credentials,
+    });
     Ok((ServerUri::Http(address), known))
 }
 
@@ -247,9 +279,10 @@ impl<F: Fn(&str) -> Option<String>> Lookup<F> {
             None => Ok(default),
             Some("true" | "1") => Ok(true),
             Some("false" | "0") => Ok(false),
-            Some(_) => {
-                Err(SettingsError::Value { name, expected: "one of true, false, 1, 0".into() })
-            }
+            Some(_) => Err(SettingsError::Value {
+                name,
+                expected: "one of true, false, 1, 0".into(),
+            }),
         }
     }
 
@@ -259,20 +292,31 @@ impl<F: Fn(&str) -> Option<String>> Lookup<F> {
         default: u32,
         range: std::ops::RangeInclusive<u32>,
     ) -> Result<u32, SettingsError> {
-        let Some(text) = self.get(name) else { return Ok(default) };
-        text.trim().parse().ok().filter(|value| range.contains(value)).ok_or_else(|| {
-            let expected = format!("an integer from {} to {}", range.start(), range.end());
-            SettingsError::Value { name, expected }
-        })
+        let Some(text) = self.get(name) else {
+            return Ok(default);
+        };
+        text.trim()
+            .parse()
+            .ok()
+            .filter(|value| range.contains(value))
+            .ok_or_else(|| {
+                let expected = format!("an integer from {} to {}", range.start(), range.end());
+                SettingsError::Value { name, expected }
+            })
     }
 
     fn seconds(&self, name: &'static str, default: f64) -> Result<f64, SettingsError> {
-        let Some(text) = self.get(name) else { return Ok(default) };
+        let Some(text) = self.get(name) else {
+            return Ok(default);
+        };
         text.trim()
             .parse()
             .ok()
             .filter(|value: &f64| value.is_finite() && *value >= 0.0)
-            .ok_or_else(|| SettingsError::Value { name, expected: "a number of seconds".into() })
+            .ok_or_else(|| SettingsError::Value {
+                name,
+                expected: "a number of seconds".into(),
+            })
     }
 }
 
@@ -282,7 +326,10 @@ mod tests {
 
     fn settings(pairs: &[(&str, &str)]) -> Result<ConnectionSettings, SettingsError> {
         ConnectionSettings::from_variables(|name| {
-            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            pairs
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -298,17 +345,31 @@ mod tests {
     #[test]
     fn credentials_in_the_address_are_taken_out_and_win() {
         let settings = settings(&[
-            ("MLFLOW_TRACKING_URI", "https://anna:p%40ss+1@host/prefix/?x=1"),
+            (
+                "MLFLOW_TRACKING_URI",
+                "https://anna:p%40ss+1@host/prefix/?x=1",
+            ),
             ("MLFLOW_TRACKING_TOKEN", "token"),
             ("MLFLOW_REGISTRY_URI", "http://registry:5000"),
         ])
         .unwrap();
-        assert_eq!(settings.tracking.address().unwrap().as_str(), "https://host/prefix/");
-        assert_eq!(settings.registry.address().unwrap().as_str(), "http://registry:5000/");
-        let basic = Credentials::Basic { username: "anna".into(), password: "p@ss+1".into() };
+        assert_eq!(
+            settings.tracking.address().unwrap().as_str(),
+            "https://host/prefix/"
+        );
+        assert_eq!(
+            settings.registry.address().unwrap().as_str(),
+            "http://registry:5000/"
+        );
+        let basic = Credentials::Basic {
+            username: "anna".into(),
+            password: "p@ss+1".into(),
+        };
         assert_eq!(settings.transport.credentials[0].credentials, basic);
         assert!(settings.transport.credentials[0].only_encrypted);
-        let bearer = Credentials::Bearer { token: "token".into() };
+        let bearer = Credentials::Bearer {
+            token: "token".into(),
+        };
         assert_eq!(settings.transport.credentials[1].credentials, bearer);
         assert!(!format!("{settings:?}").contains("p@ss"));
     }
@@ -332,7 +393,10 @@ mod tests {
     fn what_is_no_server_is_kept_without_its_secrets() {
         for (uri, shown) in [
             ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
-            ("postgresql://u:geheim@db/x?sslpassword=geheim", "postgresql://db/x"),
+            (
+                "postgresql://u:geheim@db/x?sslpassword=geheim",
+                "postgresql://db/x",
+            ),
             ("databricks", "databricks"),
             ("./mlruns", "./mlruns"),
         ] {
@@ -379,7 +443,10 @@ mod tests {
             ("MLFLOW_TRACKING_USERNAME", "anna"),
         ])
         .unwrap();
-        let basic = Credentials::Basic { username: "anna".into(), password: "secret".into() };
+        let basic = Credentials::Basic {
+            username: "anna".into(),
+            password: "secret".into(),
+        };
         assert_eq!(found.transport.credentials[0].credentials, basic);
     }
 }

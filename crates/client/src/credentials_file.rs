@@ -36,7 +36,10 @@ impl FileCredentials {
             if line.starts_with(['#', ';']) {
                 continue;
             }
-            if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            if let Some(section) = line
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+            {
                 inside = section == "mlflow";
             } else if let (true, Some((name, value))) = (inside, line.split_once(['=', ':'])) {
                 let name = name.trim();
@@ -63,7 +66,11 @@ mod tests {
         let found = FileCredentials::parse(text);
         assert_eq!(found.username.as_deref(), Some("anna"));
         assert_eq!(found.password.as_deref(), Some("a=b:c"));
-        assert!(FileCredentials::parse("mlflow_tracking_username = x").username.is_none());
+        assert!(
+            FileCredentials::parse("mlflow_tracking_username = x")
+                .username
+                .is_none()
+        );
     }
 
     #[test]

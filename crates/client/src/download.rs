@@ -35,7 +35,10 @@ pub struct DownloadSettings {
 
 impl Default for DownloadSettings {
     fn default() -> Self {
-        Self { concurrent_files: 8, attempts: 4 }
+        Self {
+            concurrent_files: 8,
+            attempts: 4,
+        }
     }
 }
 
@@ -144,12 +147,18 @@ impl<'a> Counter<'a> {
             ..Progress::default()
         };
         progress(state);
-        Self { progress, state: Mutex::new(state) }
+        Self {
+            progress,
+            state: Mutex::new(state),
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Progress)) {
         // A callback that panicked leaves plain numbers behind, nothing half-done.
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         change(&mut state);
         (self.progress)(*state);
     }
@@ -202,14 +211,19 @@ impl<'a> Transfer<'a> {
         // Without a known size nothing tells a complete file from a part of another one.
         let kept = size_of(&self.partial).filter(|kept| self.file.size.is_some_and(|s| *kept <= s));
         self.received = kept.unwrap_or(0);
-        self.counter.change(|state| state.bytes_done += self.received);
+        self.counter
+            .change(|state| state.bytes_done += self.received);
         let mut failures = 0;
         loop {
             let before = self.received;
             match self.attempt().await? {
                 Attempt::Complete => break,
                 Attempt::Broken(error) => {
-                    failures = if self.received > before { 1 } else { failures + 1 };
+                    failures = if self.received > before {
+                        1
+                    } else {
+                        failures + 1
+                    };
                     if failures >= self.settings.attempts {
                         return Err(error);
                     }
@@ -274,9 +288,12 @@ impl<'a> Transfer<'a> {
             if expected.is_some_and(|expected| after > expected) {
                 return Err(self.wrong_size(after));
             }
-            file.write_all(&piece).await.map_err(failed("write", &self.partial))?;
+            file.write_all(&piece)
+                .await
+                .map_err(failed("write", &self.partial))?;
             self.received = after;
-            self.counter.change(|state| state.bytes_done += piece.len() as u64);
+            self.counter
+                .change(|state| state.bytes_done += piece.len() as u64);
         }
         file.flush().await.map_err(failed("write", &self.partial))?;
         match broken {
@@ -287,15 +304,22 @@ impl<'a> Transfer<'a> {
         if expected.is_some_and(|expected| self.received < expected) {
             return Ok(Attempt::Broken(self.wrong_size(self.received)));
         }
-        file.get_ref().sync_all().await.map_err(failed("write", &self.partial))?;
+        file.get_ref()
+            .sync_all()
+            .await
+            .map_err(failed("write", &self.partial))?;
         Ok(Attempt::Complete)
     }
 
     async fn open_partial(&self) -> Result<BufWriter<tokio::fs::File>, FileError> {
         let open = async {
             let mut options = tokio::fs::OpenOptions::new();
-            let mut file =
-                options.create(true).write(true).truncate(false).open(&self.partial).await?;
+            let mut file = options
+                .create(true)
+                .write(true)
+                .truncate(false)
+                .open(&self.partial)
+                .await?;
             file.set_len(self.received).await?;
             file.seek(SeekFrom::Start(self.received)).await?;
             Ok(BufWriter::with_capacity(1 << 20, file))
@@ -321,7 +345,10 @@ impl<'a> Transfer<'a> {
 
     fn finished(&self, size: u64) -> FileRecord {
         self.counter.change(|state| state.files_done += 1);
-        FileRecord { path: self.file.target.as_str().to_owned(), size }
+        FileRecord {
+            path: self.file.target.as_str().to_owned(),
+            size,
+        }
     }
 
     fn wrong_size(&self, found: u64) -> DownloadError {
@@ -337,5 +364,5 @@ impl<'a> Transfer<'a> {
 /// Size of a regular file, if there is one.
 fn size_of(path: &Path) -> Option<u64> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }

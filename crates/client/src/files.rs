@@ -35,7 +35,11 @@ impl FileError {
 /// Turns an [`io::Error`] into a [`FileError`] about this path.
 pub fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
     let path = path.to_path_buf();
-    move |source| FileError { action, path, source }
+    move |source| FileError {
+        action,
+        path,
+        source,
+    }
 }
 
 /// Creates a folder and what is missing above it.
@@ -57,7 +61,9 @@ pub fn remove_folder(path: &Path) -> Result<(), FileError> {
 pub fn write_durably(path: &Path, content: &[u8]) -> Result<(), FileError> {
     use std::io::Write as _;
     let mut file = std::fs::File::create(path).map_err(failed("create", path))?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed("write", path))
+    file.write_all(content)
+        .and_then(|()| file.sync_all())
+        .map_err(failed("write", path))
 }
 
 /// Moves a folder within a file system and makes the move durable where the system can.

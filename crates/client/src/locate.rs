@@ -36,12 +36,19 @@ pub struct Located {
 }
 
 /// Finds the files of a model that a server knows; `None` for what needs no server.
-pub(crate) async fn locate(registry: &Registry, uri: &ModelUri) -> Result<Option<Located>, RegistryError> {
+pub(crate) async fn locate(
+    registry: &Registry,
+    uri: &ModelUri,
+) -> Result<Option<Located>, RegistryError> {
     match uri {
-        ModelUri::Registered { name, selector, path } => {
-            registered(registry, name, selector, path).await.map(Some)
+        ModelUri::Registered {
+            name,
+            selector,
+            path,
+        } => registered(registry, name, selector, path).await.map(Some),
+        ModelUri::LoggedModel { model_id, path } => {
+            logged(registry, model_id, path).await.map(Some)
         }
-        ModelUri::LoggedModel { model_id, path } => logged(registry, model_id, path).await.map(Some),
         ModelUri::Run { run_id, path } => run(registry, run_id, path).await.map(Some),
         ModelUri::Store(uri) => Ok(Some(Located {
             places: vec![(uri.clone(), ArtifactPath::default())],
@@ -65,25 +72,50 @@ async fn registered(
         Selector::Latest => Some(registry.latest_version(name, None).await?),
     };
     let version = match (selector, &pointed) {
-        (Selector::Version(version), _) => version.to_string(),
+        (Selector::Version(version), _) => version.clone(),
         (_, Some(pointed)) => pointed.version.clone(),
         // Every other selector has been looked up.
         (_, None) => String::new(),
     };
     let uri = registry.download_uri(name, &version).await?;
-    let (uri, model_id) = follow(registry, uri, &format!("version `{version}` of the registered model `{name}`")).await?;
-    let pointed_run = pointed.and_then(|pointed| pointed.run_id).filter(|run| !run.is_empty());
-    let server = registry.registry_address().map(ToString::to_string).unwrap_or_default();
+    let (uri, model_id) = follow(
+        registry,
+        uri,
+        &format!("version `{version}` of the registered model `{name}`"),
+    )
+    .await?;
+    let pointed_run = pointed
+        .and_then(|pointed| pointed.run_id)
+        .filter(|run| !run.is_empty());
+    let server = registry
+        .registry_address()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     Ok(Located {
         places: vec![(uri, path.clone())],
-        key: Some(format!("{server} version {version} of {name} at {}", path.as_str())),
-        identity: Identity { name: Some(name.to_owned()), version: Some(version), model_id, run_id: pointed_run },
+        key: Some(format!(
+            "{server} version {version} of {name} at {}",
+            path.as_str()
+        )),
+        identity: Identity {
+            name: Some(name.to_owned()),
+            version: Some(version),
+            model_id,
+            run_id: pointed_run,
+        },
     })
 }
 
-async fn logged(registry: &Registry, model_id: &str, path: &ArtifactPath) -> Result<Located, RegistryError> {
+async fn logged(
+    registry: &Registry,
+    model_id: &str,
+    path: &ArtifactPath,
+) -> Result<Located, RegistryError> {
     let model = registry.logged_model(model_id).await?;
-    let server = registry.tracking_address().map(ToString::to_string).unwrap_or_default();
+    let server = registry
+        .tracking_address()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     Ok(Located {
         places: vec![(files_of(model_id, model.artifact_uri)?, path.clone())],
         key: Some(format!("{server} model {model_id} at {}", path.as_str())),
@@ -96,39 +128,67 @@ async fn logged(registry: &Registry, model_id: &str, path: &ArtifactPath) -> Res
 }
 
 /// Follows `models:/m-…`, which servers before MLflow 3.2 give as the place of a version.
-async fn follow(registry: &Registry, mut uri: String, what: &str) -> Result<(String, Option<String>), RegistryError> {
+async fn follow(
+    registry: &Registry,
+    mut uri: String,
+    what: &str,
+) -> Result<(String, Option<String>), RegistryError> {
     let mut id = None;
     for _ in 0..MOST_HOPS {
         match ModelUri::parse(&uri) {
             Ok(ModelUri::LoggedModel { model_id, .. }) => {
-                uri = files_of(&model_id, registry.logged_model(&model_id).await?.artifact_uri)?;
+                uri = files_of(
+                    &model_id,
+                    registry.logged_model(&model_id).await?.artifact_uri,
+                )?;
                 id = Some(model_id);
             }
             _ => return Ok((uri, id)),
         }
     }
-    Err(RegistryError::Circle { what: what.to_owned(), uri })
+    Err(RegistryError::Circle {
+        what: what.to_owned(),
+        uri,
+    })
 }
 
 /// The place of a logged model's files, which the server must say.
 fn files_of(model_id: &str, uri: Option<String>) -> Result<String, RegistryError> {
     uri.filter(|uri| !uri.is_empty())
-        .ok_or_else(|| RegistryError::NoLocation { what: format!("the logged model `{model_id}`") })
+        .ok_or_else(|| RegistryError::NoLocation {
+            what: format!("the logged model `{model_id}`"),
+        })
 }
 
-async fn run(registry: &Registry, run_id: &str, path: &ArtifactPath) -> Result<Located, RegistryError> {
+async fn run(
+    registry: &Registry,
+    run_id: &str,
+    path: &ArtifactPath,
+) -> Result<Located, RegistryError> {
     let run = registry.run(run_id).await?;
-    let mut identity = Identity { run_id: Some(run_id.to_owned()), ..Identity::default() };
+    let mut identity = Identity {
+        run_id: Some(run_id.to_owned()),
+        ..Identity::default()
+    };
     let mut places = vec![(run.artifact_uri.clone().unwrap_or_default(), path.clone())];
     places.retain(|(uri, _)| !uri.is_empty());
     if !path.is_root()
         && let Some(model) = registry.logged_model_of_run(&run, path.as_str()).await?
     {
         identity.model_id = Some(model.model_id.clone());
-        places.push((files_of(&model.model_id, model.artifact_uri)?, ArtifactPath::default()));
+        places.push((
+            files_of(&model.model_id, model.artifact_uri)?,
+            ArtifactPath::default(),
+        ));
     }
     if places.is_empty() {
-        return Err(RegistryError::NoLocation { what: format!("the run `{run_id}`") });
+        return Err(RegistryError::NoLocation {
+            what: format!("the run `{run_id}`"),
+        });
     }
-    Ok(Located { places, identity, key: None })
+    Ok(Located {
+        places,
+        identity,
+        key: None,
+    })
 }

@@ -10,18 +10,23 @@ pub const FILE_NAME: &str = "registered_model_meta";
 
 /// The content: YAML with name and version, both `null` for a logged model.
 pub fn content(identity: &Identity) -> String {
-    let name = identity.name.as_deref().map_or_else(|| "null".to_owned(), yaml_text);
-    let version = identity
-        .version
+    let name = identity
+        .name
         .as_deref()
-        .map_or_else(|| "null".to_owned(), |version| format!("'{}'", version.replace('\'', "''")));
+        .map_or_else(|| "null".to_owned(), yaml_text);
+    let version = identity.version.as_deref().map_or_else(
+        || "null".to_owned(),
+        |version| format!("'{}'", version.replace('\'', "''")),
+    );
     format!("model_name: {name}\nmodel_version: {version}\n")
 }
 
 /// A text as a YAML scalar: plain where no reader can take it for anything else.
 fn yaml_text(text: &str) -> String {
     let is_word = text.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
     let means_something_else = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
         .iter()
         .any(|word| text.eq_ignore_ascii_case(word));
@@ -50,7 +55,10 @@ mod tests {
     #[test]
     fn the_file_is_written_as_mlflow_writes_it() {
         assert_eq!(of("reg"), "model_name: reg\nmodel_version: '1'\n");
-        assert_eq!(content(&Identity::default()), "model_name: null\nmodel_version: null\n");
+        assert_eq!(
+            content(&Identity::default()),
+            "model_name: null\nmodel_version: null\n"
+        );
     }
 
     #[test]

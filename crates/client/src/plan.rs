@@ -54,7 +54,9 @@ pub enum PlanError {
     #[error("there are no artifacts in `{0}`")]
     Empty(String),
     /// A store lists more than any model has.
-    #[error("`{store}` lists more than {MAX_ENTRIES} files or nests folders more than {MAX_DEPTH} deep")]
+    #[error(
+        "`{store}` lists more than {MAX_ENTRIES} files or nests folders more than {MAX_DEPTH} deep"
+    )]
     TooMuch {
         /// The root of the store.
         store: String,
@@ -70,7 +72,9 @@ impl Plan {
         for origin in origins {
             walk(origin, &mut files, &mut folders).await?;
         }
-        let [first, ..] = origins else { return Ok(Self::default()) };
+        let [first, ..] = origins else {
+            return Ok(Self::default());
+        };
         if files.is_empty() && folders.is_empty() {
             return Self::single(first);
         }
@@ -78,7 +82,11 @@ impl Plan {
             .into_iter()
             .filter(|folder| !files.keys().any(|file| file.relative_to(folder).is_some()))
             .collect();
-        Ok(Self { files: files.into_values().collect(), empty_folders, single_file: None })
+        Ok(Self {
+            files: files.into_values().collect(),
+            empty_folders,
+            single_file: None,
+        })
     }
 
     fn single(origin: &Origin) -> Result<Self, PlanError> {
@@ -90,13 +98,23 @@ impl Plan {
             store: origin.store.location().to_owned(),
             source,
         })?;
-        let file = PlannedFile { origin: origin.clone(), target, size: None };
-        Ok(Self { files: vec![file], empty_folders: Vec::new(), single_file: Some(name) })
+        let file = PlannedFile {
+            origin: origin.clone(),
+            target,
+            size: None,
+        };
+        Ok(Self {
+            files: vec![file],
+            empty_folders: Vec::new(),
+            single_file: Some(name),
+        })
     }
 
     /// The sum of all sizes, when each is known.
     pub fn total_bytes(&self) -> Option<u64> {
-        self.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.size?))
+        self.files
+            .iter()
+            .try_fold(0_u64, |sum, file| sum.checked_add(file.size?))
     }
 }
 
@@ -105,7 +123,9 @@ async fn walk(
     files: &mut BTreeMap<ArtifactPath, PlannedFile>,
     folders: &mut BTreeSet<ArtifactPath>,
 ) -> Result<(), PlanError> {
-    let too_much = || PlanError::TooMuch { store: origin.store.location().to_owned() };
+    let too_much = || PlanError::TooMuch {
+        store: origin.store.location().to_owned(),
+    };
     let mut pending = vec![(origin.path.clone(), 0)];
     while let Some((folder, depth)) = pending.pop() {
         if depth > MAX_DEPTH {
@@ -113,7 +133,10 @@ async fn walk(
         }
         for entry in origin.store.list(&folder).await? {
             // Some stores list the folder itself; anything that is not below it is not asked for.
-            let Some(target) = entry.path.relative_to(&origin.path).filter(|path| !path.is_root())
+            let Some(target) = entry
+                .path
+                .relative_to(&origin.path)
+                .filter(|path| !path.is_root())
             else {
                 continue;
             };
@@ -125,8 +148,18 @@ async fn walk(
                     pending.push((entry.path, depth + 1));
                 }
             } else {
-                let origin = Origin { store: Arc::clone(&origin.store), path: entry.path };
-                files.insert(target.clone(), PlannedFile { origin, target, size: entry.size });
+                let origin = Origin {
+                    store: Arc::clone(&origin.store),
+                    path: entry.path,
+                };
+                files.insert(
+                    target.clone(),
+                    PlannedFile {
+                        origin,
+                        target,
+                        size: entry.size,
+                    },
+                );
             }
             if files.len() + folders.len() > MAX_ENTRIES {
                 return Err(too_much());

@@ -3,12 +3,12 @@
 //! One method per question, each as few requests as the server allows. Errors say which lookup
 //! failed; what the server answered is their source.
 
+use mlrs_api::artifacts::ListRunArtifactsResponse;
 use mlrs_api::endpoints::{
     self, Endpoint, GET_LATEST_VERSIONS, GET_LATEST_VERSIONS_BY_QUERY, GET_LOGGED_MODEL,
     GET_MODEL_VERSION, GET_MODEL_VERSION_BY_ALIAS, GET_MODEL_VERSION_DOWNLOAD_URI,
     GET_REGISTERED_MODEL, GET_RUN, GET_SERVER_INFO, LIST_RUN_ARTIFACTS, SEARCH_LOGGED_MODELS,
 };
-use mlrs_api::artifacts::ListRunArtifactsResponse;
 use mlrs_api::logged_models::{
     GetLoggedModelResponse, LoggedModelInfo, SearchLoggedModelsRequest, SearchLoggedModelsResponse,
 };
@@ -85,14 +85,18 @@ impl RegistryError {
     /// What to check, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoServer { variable, found, .. } => {
+            Self::NoServer {
+                variable, found, ..
+            } => {
                 let serve = match found {
                     ServerUri::Other(_) => {
                         "; a local database or folder needs `mlflow server` in front of it"
                     }
                     _ => "",
                 };
-                Some(format!("set {variable} to the address of a server, such as http://host:5000{serve}"))
+                Some(format!(
+                    "set {variable} to the address of a server, such as http://host:5000{serve}"
+                ))
             }
             Self::Lookup { source, .. } => source.hint().or_else(|| {
                 source.is_not_found().then(|| {
@@ -117,7 +121,7 @@ impl RegistryError {
 pub struct Registry {
     transport: Transport,
     tracking: ServerUri,
-    registry: ServerUri,
+    models: ServerUri,
 }
 
 /// Which of the two servers a call goes to.
@@ -130,7 +134,11 @@ enum Side {
 impl Registry {
     /// A client of these two servers.
     pub fn new(transport: Transport, tracking: ServerUri, registry: ServerUri) -> Self {
-        Self { transport, tracking, registry }
+        Self {
+            transport,
+            tracking,
+            models: registry,
+        }
     }
 
     /// The tracking server's address, if there is one.
@@ -140,7 +148,7 @@ impl Registry {
 
     /// The registry's address, if there is one.
     pub fn registry_address(&self) -> Option<&Url> {
-        self.registry.address()
+        self.models.address()
     }
 
     /// A registered model. `GET registered-models/get`
@@ -150,8 +158,9 @@ impl Registry {
     pub async fn registered_model(&self, name: &str) -> Result<RegisteredModel, RegistryError> {
         let what = format!("the registered model `{name}`");
         let query = [("name", name)];
-        let answer: GetRegisteredModelResponse =
-            self.get(Side::Registry, GET_REGISTERED_MODEL, &[], &query, &what).await?;
+        let answer: GetRegisteredModelResponse = self
+            .get(Side::Registry, GET_REGISTERED_MODEL, &[], &query, &what)
+            .await?;
         Ok(answer.registered_model)
     }
 
@@ -166,8 +175,9 @@ impl Registry {
     ) -> Result<ModelVersion, RegistryError> {
         let what = format!("version `{version}` of the registered model `{name}`");
         let query = [("name", name), ("version", version)];
-        let answer: GetModelVersionResponse =
-            self.get(Side::Registry, GET_MODEL_VERSION, &[], &query, &what).await?;
+        let answer: GetModelVersionResponse = self
+            .get(Side::Registry, GET_MODEL_VERSION, &[], &query, &what)
+            .await?;
         Ok(answer.model_version)
     }
 
@@ -182,8 +192,15 @@ impl Registry {
     ) -> Result<ModelVersion, RegistryError> {
         let what = format!("the alias `{alias}` of the registered model `{name}`");
         let query = [("name", name), ("alias", alias)];
-        let answer: GetModelVersionResponse =
-            self.get(Side::Registry, GET_MODEL_VERSION_BY_ALIAS, &[], &query, &what).await?;
+        let answer: GetModelVersionResponse = self
+            .get(
+                Side::Registry,
+                GET_MODEL_VERSION_BY_ALIAS,
+                &[],
+                &query,
+                &what,
+            )
+            .await?;
         Ok(answer.model_version)
     }
 
@@ -202,13 +219,25 @@ impl Registry {
             None => format!("the latest version of the registered model `{name}`"),
         };
         let stages = stage.map(str::to_owned).into_iter().collect();
-        let body = GetLatestVersionsRequest { name: name.to_owned(), stages };
-        let found = self.post(Side::Registry, GET_LATEST_VERSIONS, &body, &what).await;
+        let body = GetLatestVersionsRequest {
+            name: name.to_owned(),
+            stages,
+        };
+        let found = self
+            .post(Side::Registry, GET_LATEST_VERSIONS, &body, &what)
+            .await;
         let answer: GetLatestVersionsResponse = match found {
             Err(RegistryError::Lookup { source, .. }) if is_missing_endpoint(&source) => {
                 let mut query = vec![("name", name)];
                 query.extend(stage.map(|stage| ("stages", stage)));
-                self.get(Side::Registry, GET_LATEST_VERSIONS_BY_QUERY, &[], &query, &what).await?
+                self.get(
+                    Side::Registry,
+                    GET_LATEST_VERSIONS_BY_QUERY,
+                    &[],
+                    &query,
+                    &what,
+                )
+                .await?
             }
             other => other?,
         };
@@ -229,8 +258,15 @@ impl Registry {
     pub async fn download_uri(&self, name: &str, version: &str) -> Result<String, RegistryError> {
         let what = format!("version `{version}` of the registered model `{name}`");
         let query = [("name", name), ("version", version)];
-        let answer: GetDownloadUriResponse =
-            self.get(Side::Registry, GET_MODEL_VERSION_DOWNLOAD_URI, &[], &query, &what).await?;
+        let answer: GetDownloadUriResponse = self
+            .get(
+                Side::Registry,
+                GET_MODEL_VERSION_DOWNLOAD_URI,
+                &[],
+                &query,
+                &what,
+            )
+            .await?;
         Some(answer.artifact_uri)
             .filter(|uri| !uri.is_empty())
             .ok_or(RegistryError::NoLocation { what })
@@ -242,8 +278,9 @@ impl Registry {
     /// When there is no server, it does not answer, or it does not know the id.
     pub async fn logged_model(&self, model_id: &str) -> Result<LoggedModelInfo, RegistryError> {
         let what = format!("the logged model `{model_id}`");
-        let answer: GetLoggedModelResponse =
-            self.get(Side::Tracking, GET_LOGGED_MODEL, &[model_id], &[], &what).await?;
+        let answer: GetLoggedModelResponse = self
+            .get(Side::Tracking, GET_LOGGED_MODEL, &[model_id], &[], &what)
+            .await?;
         Ok(answer.model.info)
     }
 
@@ -266,17 +303,24 @@ impl Registry {
             ..SearchLoggedModelsRequest::default()
         };
         for _ in 0..MAX_PAGES {
-            let page: SearchLoggedModelsResponse =
-                match self.post(Side::Tracking, SEARCH_LOGGED_MODELS, &body, &what).await {
-                    // Servers before MLflow 3 have no logged models.
-                    Err(RegistryError::Lookup { source, .. }) if is_missing_endpoint(&source) => {
-                        return Ok(None);
-                    }
-                    other => other?,
-                };
-            let found = page.models.into_iter().map(|model| model.info).find(|model| {
-                model.source_run_id.as_deref() == Some(run.run_id.as_str()) && model.name == name
-            });
+            let page: SearchLoggedModelsResponse = match self
+                .post(Side::Tracking, SEARCH_LOGGED_MODELS, &body, &what)
+                .await
+            {
+                // Servers before MLflow 3 have no logged models.
+                Err(RegistryError::Lookup { source, .. }) if is_missing_endpoint(&source) => {
+                    return Ok(None);
+                }
+                other => other?,
+            };
+            let found = page
+                .models
+                .into_iter()
+                .map(|model| model.info)
+                .find(|model| {
+                    model.source_run_id.as_deref() == Some(run.run_id.as_str())
+                        && model.name == name
+                });
             if found.is_some() {
                 return Ok(found);
             }
@@ -294,8 +338,9 @@ impl Registry {
     /// When there is no server, it does not answer, or it does not know the run.
     pub async fn run(&self, run_id: &str) -> Result<RunInfo, RegistryError> {
         let what = format!("the run `{run_id}`");
-        let answer: GetRunResponse =
-            self.get(Side::Tracking, GET_RUN, &[], &[("run_id", run_id)], &what).await?;
+        let answer: GetRunResponse = self
+            .get(Side::Tracking, GET_RUN, &[], &[("run_id", run_id)], &what)
+            .await?;
         Ok(answer.run.info)
     }
 
@@ -310,7 +355,8 @@ impl Registry {
     ) -> Result<ListRunArtifactsResponse, RegistryError> {
         let what = format!("the artifacts of the run `{run_id}`");
         let query = [("run_id", run_id), ("path", path)];
-        self.get(Side::Tracking, LIST_RUN_ARTIFACTS, &[], &query, &what).await
+        self.get(Side::Tracking, LIST_RUN_ARTIFACTS, &[], &query, &what)
+            .await
     }
 
     /// What the tracking server says about itself; defaults for servers that do not.
@@ -319,7 +365,10 @@ impl Registry {
     /// When there is no server or it does not answer.
     pub async fn server_info(&self) -> Result<ServerInfo, RegistryError> {
         let what = "what the server is";
-        match self.get(Side::Tracking, GET_SERVER_INFO, &[], &[], what).await {
+        match self
+            .get(Side::Tracking, GET_SERVER_INFO, &[], &[], what)
+            .await
+        {
             Err(RegistryError::Lookup { source, .. }) if source.is_not_found() => {
                 Ok(ServerInfo::default())
             }
@@ -336,14 +385,16 @@ impl Registry {
     ) -> Result<Url, RegistryError> {
         let (server, variable) = match side {
             Side::Tracking => (&self.tracking, MLFLOW_TRACKING_URI),
-            Side::Registry if self.registry == self.tracking => {
-                (&self.tracking, MLFLOW_TRACKING_URI)
-            }
-            Side::Registry => (&self.registry, MLFLOW_REGISTRY_URI),
+            Side::Registry if self.models == self.tracking => (&self.tracking, MLFLOW_TRACKING_URI),
+            Side::Registry => (&self.models, MLFLOW_REGISTRY_URI),
         };
         let Some(address) = server.address() else {
             let found = server.clone();
-            return Err(RegistryError::NoServer { what: what.to_owned(), found, variable });
+            return Err(RegistryError::NoServer {
+                what: what.to_owned(),
+                found,
+                variable,
+            });
         };
         let mut address = address.clone();
         let prefix = address.path().trim_end_matches('/').to_owned();
@@ -388,7 +439,10 @@ impl Registry {
         self.transport
             .json(request)
             .await
-            .map_err(|source| RegistryError::Lookup { what: what.to_owned(), source })
+            .map_err(|source| RegistryError::Lookup {
+                what: what.to_owned(),
+                source,
+            })
     }
 }
 

@@ -5,7 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use mlrs_artifacts::{OpenStoreError, Server, StoreSettings, Transport, TransportError, local_path_of_file_uri};
+use mlrs_artifacts::{
+    OpenStoreError, Server, StoreSettings, Transport, TransportError, local_path_of_file_uri,
+};
 
 use crate::cache::CacheEntry;
 use crate::connection::ConnectionSettings;
@@ -66,8 +68,14 @@ impl ResolveError {
             Self::Registry(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Transport(error) => error.hint(),
-            Self::Plan { source: PlanError::Store(error), .. } => error.hint(),
-            Self::Plan { .. } => Some("check that the model was logged whole, and that you may read its artifacts".to_owned()),
+            Self::Plan {
+                source: PlanError::Store(error),
+                ..
+            } => error.hint(),
+            Self::Plan { .. } => Some(
+                "check that the model was logged whole, and that you may read its artifacts"
+                    .to_owned(),
+            ),
             Self::Download { source, .. } => source.hint(),
             Self::File(error) => error.hint(),
             Self::Exists(_) => Some("name a folder that does not exist yet".to_owned()),
@@ -102,12 +110,21 @@ impl Resolver {
     ///
     /// # Errors
     /// When a certificate that the settings name cannot be read.
-    pub fn new(settings: ConnectionSettings, cache: impl Into<PathBuf>) -> Result<Self, ResolveError> {
+    pub fn new(
+        settings: ConnectionSettings,
+        cache: impl Into<PathBuf>,
+    ) -> Result<Self, ResolveError> {
         let transport = Transport::new(settings.transport)?;
-        let server = Server { transport: transport.clone(), address: settings.tracking.address().cloned() };
+        let server = Server {
+            transport: transport.clone(),
+            address: settings.tracking.address().cloned(),
+        };
         Ok(Self {
             registry: Registry::new(transport, settings.tracking, settings.registry),
-            stores: StoreSettings { server, cloud: settings.cloud },
+            stores: StoreSettings {
+                server,
+                cloud: settings.cloud,
+            },
             cache: cache.into().join("models"),
             download: DownloadSettings::default(),
         })
@@ -117,9 +134,18 @@ impl Resolver {
     ///
     /// # Errors
     /// When it cannot be found or fetched; nothing half-done is left in the cache.
-    pub async fn resolve(&self, uri: &str, progress: &ProgressCallback) -> Result<Resolved, ResolveError> {
+    pub async fn resolve(
+        &self,
+        uri: &str,
+        progress: &ProgressCallback,
+    ) -> Result<Resolved, ResolveError> {
         let parsed = ModelUri::parse(uri)?;
-        let resolved = |path, identity, from_cache| Resolved { path, uri: uri.to_owned(), identity, from_cache };
+        let resolved = |path, identity, from_cache| Resolved {
+            path,
+            uri: uri.to_owned(),
+            identity,
+            from_cache,
+        };
         let located = match (&parsed, locate(&self.registry, &parsed).await?) {
             (ModelUri::Local(path), _) => return Ok(resolved(path.clone(), None, false)),
             (_, Some(located)) => located,
@@ -136,13 +162,24 @@ impl Resolver {
     ///
     /// # Errors
     /// As [`Self::resolve`], and when something is at the destination.
-    pub async fn pull(&self, uri: &str, destination: &Path, progress: &ProgressCallback) -> Result<Resolved, ResolveError> {
-        let taken = std::fs::read_dir(destination).map_or_else(|_| destination.exists(), |mut entries| entries.next().is_some());
+    pub async fn pull(
+        &self,
+        uri: &str,
+        destination: &Path,
+        progress: &ProgressCallback,
+    ) -> Result<Resolved, ResolveError> {
+        let taken = std::fs::read_dir(destination).map_or_else(
+            |_| destination.exists(),
+            |mut entries| entries.next().is_some(),
+        );
         if taken {
             return Err(ResolveError::Exists(destination.to_owned()));
         }
         let mut resolved = self.resolve(uri, progress).await?;
-        let name = destination.file_name().unwrap_or_default().to_string_lossy();
+        let name = destination
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         let staging = destination.with_file_name(format!(".{name}.{}", std::process::id()));
         if let Err(error) = copy(&resolved.path, &staging) {
             // The first error counts; what is left behind is temporary by its name.
@@ -153,18 +190,39 @@ impl Resolver {
             remove_folder(destination)?;
         }
         rename(&staging, destination)?;
-        resolved.path = destination.to_owned();
+        resolved.path = PathBuf::from(destination);
         Ok(resolved)
     }
 
     /// The path in the cache, and whether it was there already.
-    async fn cached(&self, uri: &str, located: &Located, progress: &ProgressCallback) -> Result<(PathBuf, bool), ResolveError> {
-        let source = located.places.iter().map(|(uri, path)| format!("{uri} {}", path.as_str())).collect::<Vec<_>>().join("\n");
+    async fn cached(
+        &self,
+        uri: &str,
+        located: &Located,
+        progress: &ProgressCallback,
+    ) -> Result<(PathBuf, bool), ResolveError> {
+        let source = located
+            .places
+            .iter()
+            .map(|(uri, path)| format!("{uri} {}", path.as_str()))
+            .collect::<Vec<_>>()
+            .join("\n");
         let key = located.key.clone().unwrap_or_else(|| source.clone());
-        let label = located.identity.name.as_deref().or(located.identity.model_id.as_deref()).unwrap_or("model");
+        let label = located
+            .identity
+            .name
+            .as_deref()
+            .or(located.identity.model_id.as_deref())
+            .unwrap_or("model");
         let entry = CacheEntry::new(&self.cache, label, &key);
         let lasting = located.key.is_some();
-        let found = || if lasting { entry.find(Some(&source)) } else { None };
+        let found = || {
+            if lasting {
+                entry.find(Some(&source))
+            } else {
+                None
+            }
+        };
         if let Some(path) = found() {
             return Ok((path, true));
         }
@@ -180,13 +238,27 @@ impl Resolver {
         }
         let mut origins = Vec::with_capacity(located.places.len());
         for (place, path) in &located.places {
-            origins.push(Origin { store: self.stores.open(place)?, path: path.clone() });
+            origins.push(Origin {
+                store: self.stores.open(place)?,
+                path: path.clone(),
+            });
         }
-        let plan = Plan::make(&origins).await.map_err(|source| ResolveError::Plan { uri: uri.to_owned(), source })?;
+        let plan = Plan::make(&origins)
+            .await
+            .map_err(|source| ResolveError::Plan {
+                uri: uri.to_owned(),
+                source,
+            })?;
         let files = fetch(&plan, entry.staging(), &self.download, progress).await;
-        let files = files.map_err(|source| ResolveError::Download { uri: uri.to_owned(), source })?;
+        let files = files.map_err(|source| ResolveError::Download {
+            uri: uri.to_owned(),
+            source,
+        })?;
         if uri.starts_with("models:") && plan.single_file.is_none() {
-            let file = entry.staging().join(crate::download::COMPLETE).join(meta::FILE_NAME);
+            let file = entry
+                .staging()
+                .join(crate::download::COMPLETE)
+                .join(meta::FILE_NAME);
             write_durably(&file, meta::content(&located.identity).as_bytes())?;
         }
         Ok((entry.commit(&source, plan.single_file, files)?, false))
@@ -199,7 +271,9 @@ fn in_place(located: &Located) -> Option<PathBuf> {
     let mut found = None;
     for (uri, path) in &located.places {
         let root = match uri.split_once(':') {
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("file") => local_path_of_file_uri(uri).ok()?,
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("file") => {
+                local_path_of_file_uri(uri).ok()?
+            }
             None => PathBuf::from(uri),
             Some(_) => return None,
         };

@@ -8,7 +8,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use mlrs_artifacts::{ArtifactPath, KNOWN_SCHEMES, PathError, local_path_of_file_uri, without_secrets};
+use mlrs_artifacts::{
+    ArtifactPath, KNOWN_SCHEMES, PathError, local_path_of_file_uri, without_secrets,
+};
 
 /// Which version of a registered model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +144,10 @@ impl ModelUri {
     /// When it follows no rule of the grammar.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         // Python's urlparse drops these everywhere, so an URI that came with a line end works.
-        let cleaned: String = text.chars().filter(|c| !matches!(c, '\t' | '\r' | '\n')).collect();
+        let cleaned: String = text
+            .chars()
+            .filter(|c| !matches!(c, '\t' | '\r' | '\n'))
+            .collect();
         let cleaned = cleaned.trim_start_matches(|letter: char| letter <= ' ');
         if cleaned.is_empty() {
             return Err(UriError::Empty);
@@ -155,10 +160,16 @@ impl ModelUri {
             "runs" => runs(cleaned, rest),
             "file" => local_path_of_file_uri(cleaned)
                 .map(Self::Local)
-                .map_err(|reason| UriError::File { uri: cleaned.to_owned(), reason }),
+                .map_err(|reason| UriError::File {
+                    uri: cleaned.to_owned(),
+                    reason,
+                }),
             "s3a" | "abfs" => Ok(Self::Store(cleaned.to_owned())),
             known if KNOWN_SCHEMES.contains(&known) => Ok(Self::Store(cleaned.to_owned())),
-            _ => Err(UriError::UnknownScheme { uri: without_secrets(cleaned), scheme }),
+            _ => Err(UriError::UnknownScheme {
+                uri: without_secrets(cleaned),
+                scheme,
+            }),
         }
     }
 }
@@ -168,7 +179,9 @@ fn split_scheme(text: &str) -> Option<(String, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let valid = scheme.len() > 1
         && scheme.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
     valid.then(|| (scheme.to_ascii_lowercase(), rest))
 }
 
@@ -188,32 +201,50 @@ fn models(uri: &str, rest: &str) -> Result<ModelUri, UriError> {
     let improper = || UriError::Models(uri.to_owned());
     let (authority, rest) = split_authority(rest.trim_end_matches('/'));
     if !authority.is_empty() {
-        return Err(UriError::Profile { uri: uri.to_owned(), profile: authority.to_owned() });
+        return Err(UriError::Profile {
+            uri: uri.to_owned(),
+            profile: authority.to_owned(),
+        });
     }
     // MLflow cuts a fragment off only where it also splits a path behind the model off.
     let short = until(rest, &['#', '?']);
     let (model, path) = if short.matches('/').count() >= 2 && !short.ends_with('/') {
         let cut = split_point(short);
-        (&short[..cut], short[cut..].strip_prefix('/').unwrap_or_default())
+        (
+            &short[..cut],
+            short[cut..].strip_prefix('/').unwrap_or_default(),
+        )
     } else {
         (until(rest, &['?']), "")
     };
     if model.starts_with("//") {
         return Err(improper());
     }
-    let model = model.strip_prefix('/').filter(|model| !model.is_empty()).ok_or_else(improper)?;
-    let path = ArtifactPath::parse(path)
-        .map_err(|source| UriError::Path { uri: uri.to_owned(), source })?;
+    let model = model
+        .strip_prefix('/')
+        .filter(|model| !model.is_empty())
+        .ok_or_else(improper)?;
+    let path = ArtifactPath::parse(path).map_err(|source| UriError::Path {
+        uri: uri.to_owned(),
+        source,
+    })?;
     let parts: Vec<&str> = model.trim_start_matches('/').split('/').collect();
     match parts.as_slice() {
         [name, suffix] if !name.trim().is_empty() && !suffix.trim().is_empty() => {
             suffixed(uri, name, suffix, path)
         }
         [only] if !only.trim().is_empty() => match only.rsplit_once('@') {
-            None => Ok(ModelUri::LoggedModel { model_id: (*only).to_owned(), path }),
+            None => Ok(ModelUri::LoggedModel {
+                model_id: (*only).to_owned(),
+                path,
+            }),
             Some((name, alias)) if !name.is_empty() && !alias.trim().is_empty() => {
                 let selector = Selector::Alias(alias.to_owned());
-                Ok(ModelUri::Registered { name: name.to_owned(), selector, path })
+                Ok(ModelUri::Registered {
+                    name: name.to_owned(),
+                    selector,
+                    path,
+                })
             }
             Some(_) => Err(improper()),
         },
@@ -233,12 +264,7 @@ fn split_point(path: &str) -> usize {
     }
 }
 
-fn suffixed(
-    uri: &str,
-    name: &str,
-    suffix: &str,
-    path: ArtifactPath,
-) -> Result<ModelUri, UriError> {
+fn suffixed(uri: &str, name: &str, suffix: &str, path: ArtifactPath) -> Result<ModelUri, UriError> {
     let selector = if suffix.bytes().all(|byte| byte.is_ascii_digit()) {
         Selector::Version(suffix.to_owned())
     } else if suffix.eq_ignore_ascii_case("latest") {
@@ -246,12 +272,22 @@ fn suffixed(
     } else if is_logged_model_id(name) && !is_stage(suffix) {
         let whole = ArtifactPath::parse(suffix)
             .and_then(|first| first.join(&path))
-            .map_err(|source| UriError::Path { uri: uri.to_owned(), source })?;
-        return Ok(ModelUri::LoggedModel { model_id: name.to_owned(), path: whole });
+            .map_err(|source| UriError::Path {
+                uri: uri.to_owned(),
+                source,
+            })?;
+        return Ok(ModelUri::LoggedModel {
+            model_id: name.to_owned(),
+            path: whole,
+        });
     } else {
         Selector::Stage(suffix.to_owned())
     };
-    Ok(ModelUri::Registered { name: name.to_owned(), selector, path })
+    Ok(ModelUri::Registered {
+        name: name.to_owned(),
+        selector,
+        path,
+    })
 }
 
 fn is_stage(text: &str) -> bool {
@@ -263,7 +299,10 @@ fn is_stage(text: &str) -> bool {
 /// Whether a text is `m-` and 32 hexadecimal digits in lower case, as MLflow makes ids.
 pub fn is_logged_model_id(text: &str) -> bool {
     text.strip_prefix("m-").is_some_and(|digits| {
-        digits.len() == 32 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        digits.len() == 32
+            && digits
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     })
 }
 
@@ -271,16 +310,27 @@ fn runs(uri: &str, rest: &str) -> Result<ModelUri, UriError> {
     let improper = || UriError::Runs(uri.to_owned());
     let (authority, rest) = split_authority(rest);
     if !authority.is_empty() {
-        return Err(UriError::Profile { uri: uri.to_owned(), profile: authority.to_owned() });
+        return Err(UriError::Profile {
+            uri: uri.to_owned(),
+            profile: authority.to_owned(),
+        });
     }
-    let path = until(rest, &['#', '?']).strip_prefix('/').ok_or_else(improper)?;
+    let path = until(rest, &['#', '?'])
+        .strip_prefix('/')
+        .ok_or_else(improper)?;
     let (run_id, path) = path.split_once('/').unwrap_or((path, ""));
     if run_id.is_empty() {
         return Err(improper());
     }
-    let path = ArtifactPath::parse(path.trim_end_matches('/'))
-        .map_err(|source| UriError::Path { uri: uri.to_owned(), source })?;
-    Ok(ModelUri::Run { run_id: run_id.to_owned(), path })
+    let path =
+        ArtifactPath::parse(path.trim_end_matches('/')).map_err(|source| UriError::Path {
+            uri: uri.to_owned(),
+            source,
+        })?;
+    Ok(ModelUri::Run {
+        run_id: run_id.to_owned(),
+        path,
+    })
 }
 
 #[cfg(test)]
@@ -309,19 +359,31 @@ mod tests {
             ("model.zip", "model.zip"),
             ("./a:b", "./a:b"),
             ("C:\\models", "C:\\models"),
-            ("m-0123456789abcdef0123456789abcdef", "m-0123456789abcdef0123456789abcdef"),
+            (
+                "m-0123456789abcdef0123456789abcdef",
+                "m-0123456789abcdef0123456789abcdef",
+            ),
         ] {
             assert_eq!(ModelUri::parse(uri), Ok(ModelUri::Local(path.into())));
         }
         assert_eq!(ModelUri::parse(""), Err(UriError::Empty));
-        let unknown = ModelUri::parse("dbfs:/x?token=geheim").unwrap_err().to_string();
+        let unknown = ModelUri::parse("dbfs:/x?token=geheim")
+            .unwrap_err()
+            .to_string();
         assert!(unknown.contains("models, runs, file") && !unknown.contains("geheim"));
     }
 
     #[test]
     fn a_profile_is_refused_by_name() {
-        for uri in ["models://databricks/name/3", "models://p", "runs://profile/id/x"] {
-            assert!(matches!(ModelUri::parse(uri), Err(UriError::Profile { .. })), "{uri}");
+        for uri in [
+            "models://databricks/name/3",
+            "models://p",
+            "runs://profile/id/x",
+        ] {
+            assert!(
+                matches!(ModelUri::parse(uri), Err(UriError::Profile { .. })),
+                "{uri}"
+            );
         }
     }
 
@@ -330,15 +392,35 @@ mod tests {
         let id = "m-0123456789abcdef0123456789abcdef";
         let parsed = ModelUri::parse(&format!("models:/{id}/data/model.onnx")).unwrap();
         let path = ArtifactPath::parse("data/model.onnx").unwrap();
-        assert_eq!(parsed, ModelUri::LoggedModel { model_id: id.into(), path });
+        assert_eq!(
+            parsed,
+            ModelUri::LoggedModel {
+                model_id: id.into(),
+                path
+            }
+        );
         let staged = ModelUri::parse(&format!("models:/{id}/Production")).unwrap();
-        assert!(matches!(staged, ModelUri::Registered { selector: Selector::Stage(_), .. }));
+        assert!(matches!(
+            staged,
+            ModelUri::Registered {
+                selector: Selector::Stage(_),
+                ..
+            }
+        ));
     }
 
     #[test]
     fn a_path_out_of_the_model_is_refused() {
-        for uri in ["models:/a/1/../x", "models:/a@b/..", "runs:/id/../x", "runs:/id/%2e%2e/x"] {
-            assert!(matches!(ModelUri::parse(uri), Err(UriError::Path { .. })), "{uri}");
+        for uri in [
+            "models:/a/1/../x",
+            "models:/a@b/..",
+            "runs:/id/../x",
+            "runs:/id/%2e%2e/x",
+        ] {
+            assert!(
+                matches!(ModelUri::parse(uri), Err(UriError::Path { .. })),
+                "{uri}"
+            );
         }
     }
 

@@ -1,5 +1,12 @@
 //! Every payload shape, through the plan of a model, into its inputs.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
 use mlrs_mlmodel::signature::{Schema, Signature};
 use mlrs_payload::{
     AnswerShape, Batch, Compat, DType, DecodeErrorKind, Dim, Format, InputPlan, Tensor, TensorData,

@@ -1,5 +1,12 @@
 //! The queue, the batches and the failures of a model in service, with models that are a few lines.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::unnecessary_wraps,
+    reason = "helpers of tests fail as tests do, and rules share one type"
+)]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
