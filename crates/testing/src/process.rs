@@ -182,9 +182,22 @@ impl Mlrs {
     /// # Errors
     /// When it does not start; the reason holds what it wrote to standard error.
     pub fn serve(model: &Path, arguments: &[&str]) -> Result<Self, Error> {
+        Self::serve_with(model, arguments, &[])
+    }
+
+    /// As [`Mlrs::serve`], with these variables in its environment.
+    ///
+    /// # Errors
+    /// When it does not start; the reason holds what it wrote to standard error.
+    pub fn serve_with(
+        model: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self, Error> {
         let patience = Duration::from_mins(1);
         let mut command = Command::new(mlrs_binary()?);
         command
+            .envs(variables.iter().copied())
             .arg("serve")
             .arg(model)
             .args(["--port", "0"])
