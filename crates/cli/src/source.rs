@@ -18,8 +18,11 @@ use crate::{output, progress};
   mlrs pull runs:/0123456789abcdef0123456789abcdef/model
   MLFLOW_TRACKING_URI=http://localhost:5000 mlrs pull models:/iris@champion")]
 pub(crate) struct PullArguments {
-    /// The model: <models:/NAME/VERSION>, <models:/NAME/STAGE>, <models:/NAME@ALIAS>, <models:/m-ID>,
-    /// <runs:/ID/PATH>, <mlflow-artifacts:/PATH>, s3://…, gs://…, abfss://…, or a path
+    /// The model, by a URI or a path
+    #[arg(
+        help = "The model: models:/NAME/VERSION, models:/NAME/STAGE, models:/NAME@ALIAS, models:/m-ID, \
+                  runs:/ID/PATH, mlflow-artifacts:/PATH, s3://…, gs://…, abfss://…, or a path"
+    )]
     uri: String,
     /// The directory to make [default: keep it in the cache, and print where]
     #[arg(short, long, value_name = "DIR")]
