@@ -10,7 +10,7 @@ use mlrs_testing::{Client, python, workspace_root};
 use serde::Deserialize;
 
 /// How long the server may take to start: Python imports much.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// What `populate.py` prints.
 #[derive(Debug, Deserialize)]

@@ -1,9 +1,10 @@
 //! The project's own commands.
 //!
 //! `cargo xtask test` prepares what the tests need and runs all of them; `cargo xtask differential`
-//! compares the built binary with MLflow and writes the report.
+//! compares the built binary with MLflow and writes the report; `cargo xtask bench serve` measures.
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
+mod bench;
 mod environment;
 mod test;
 
@@ -35,6 +36,20 @@ enum Task {
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
     },
+    /// Measure mlrs beside a bare handler and beside MLflow
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+    /// The bare handlers that `bench` measures against
+    #[command(hide = true)]
+    BenchBaseline,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Scoring requests
+    Serve(bench::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -44,5 +59,9 @@ fn main() -> anyhow::Result<()> {
             filter,
         } => test::all(require_all, filter.as_deref()),
         Task::Differential { report } => test::differential(report.as_deref()),
+        Task::Bench {
+            what: Bench::Serve(options),
+        } => bench::serve(options),
+        Task::BenchBaseline => bench::baseline::run(),
     }
 }
