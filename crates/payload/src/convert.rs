@@ -198,6 +198,17 @@ fn plain_float<E: Element>(number: Number, casts: Casts) -> Result<E, CellError>
     Ok(element)
 }
 
+/// Appends a number for a float; `false` when it does not fit.
+#[inline]
+pub(crate) fn push_float<E: Element>(values: &mut Vec<E>, value: f64) -> bool {
+    let element = E::from_float(value);
+    if element.overflowed() {
+        return false;
+    }
+    values.push(element);
+    true
+}
+
 /// Whether an infinite result is the fault of the conversion: the number itself was finite.
 #[cold]
 fn overflows(number: Number) -> bool {

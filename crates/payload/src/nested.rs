@@ -4,7 +4,7 @@
 //! that differs is an error with its place. Elements go straight into the engine's type.
 
 use crate::Batch;
-use crate::convert::{CellError, Element, Rule, convert};
+use crate::convert::{CellError, Element, Rule, convert, push_float};
 use crate::error::DecodeError;
 use crate::frame::{accepts, inferred_array, inferred_error, kind_of};
 use crate::json::scanner::{Cell, Scanner, unescape};
@@ -179,6 +179,13 @@ fn values_into<E: Element>(
     mut kinds: Option<&mut u8>,
     scanner: &mut Scanner<'_>,
 ) -> Result<Result<usize, ItemFault>, DecodeError> {
+    if rule.plain_float && kinds.is_none() {
+        let filled = values.len();
+        if let Some(count) = scanner.plain_numbers(|value| push_float(values, value)) {
+            return Ok(Ok(count));
+        }
+        values.truncate(filled);
+    }
     let mut count = 0;
     while scanner.item(count == 0)? {
         let cell = scanner.cell()?;

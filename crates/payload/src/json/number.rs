@@ -178,6 +178,51 @@ fn eight_digits(chunk: u64) -> Option<u64> {
     Some(first.wrapping_add(second) >> 32)
 }
 
+/// Reads a number as a double, where that takes no second look: at most 19 digits, and an exponent
+/// that one of the quick methods settles. `None` for everything else, which [`read`] can do.
+#[inline]
+pub(crate) fn read_float(text: &[u8], start: usize) -> Option<(f64, usize)> {
+    let negative = text.get(start) == Some(&b'-');
+    let first = start + usize::from(negative);
+    let mut mantissa = 0u64;
+    let mut at = first;
+    // Few numbers have eight digits before the point.
+    while let Some(digit) = digit(text, at) {
+        mantissa = mantissa.wrapping_mul(10).wrapping_add(digit);
+        at += 1;
+    }
+    let mut count = at - first;
+    if count == 0 || (count > 1 && text[first] == b'0') {
+        return None;
+    }
+    let mut power = 0;
+    if text.get(at) == Some(&b'.') {
+        let end = digits(text, at + 1, &mut mantissa);
+        power = at as i32 + 1 - end as i32;
+        if power == 0 {
+            return None;
+        }
+        count += end - at - 1;
+        at = end;
+    }
+    if matches!(text.get(at), Some(b'e' | b'E')) {
+        let (exponent, end) = read_exponent(text, at + 1)?;
+        power += exponent;
+        at = end;
+    }
+    if count > SAFE_DIGITS {
+        return None;
+    }
+    let value = exact(mantissa, power).or_else(|| decimal::nearest(mantissa, power))?;
+    Some((if negative { -value } else { value }, at))
+}
+
+#[inline]
+fn digit(text: &[u8], at: usize) -> Option<u64> {
+    let digit = text.get(at)?.wrapping_sub(b'0');
+    (digit < 10).then_some(u64::from(digit))
+}
+
 /// Reads the digits of an exponent; returns its value, cut off far outside the range of a double.
 fn read_exponent(text: &[u8], mut at: usize) -> Option<(i32, usize)> {
     let negative = text.get(at) == Some(&b'-');
@@ -265,6 +310,15 @@ mod tests {
             prop_assume!(value.is_finite());
             for text in [format!("{value:?}"), format!("{value:e}"), format!("{value}")] {
                 prop_assert_eq!(whole(&text).map(Number::to_f64), Some(value), "{}", text);
+            }
+        }
+
+        #[test]
+        fn the_quick_way_agrees_where_it_answers(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?([eE][-+]?[0-9]{1,2})?") {
+            if let Some((value, length)) = super::read_float(text.as_bytes(), 0) {
+                prop_assert_eq!(length, text.len());
+                let expected: f64 = text.parse().unwrap();
+                prop_assert!(value == expected, "{}", text);
             }
         }
 

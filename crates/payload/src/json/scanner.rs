@@ -69,6 +69,11 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
+    /// Goes back to an earlier position.
+    pub(crate) const fn back_to(&mut self, position: usize) {
+        self.at = position;
+    }
+
     /// The text between two positions.
     pub(crate) fn between(&self, start: usize, end: usize) -> &'a [u8] {
         self.text.get(start..end).unwrap_or_default()
@@ -173,6 +178,32 @@ impl<'a> Scanner<'a> {
         let key = self.raw_text()?;
         self.expect(b':', "`:`")?;
         Ok(Some(key))
+    }
+
+    /// Reads the numbers up to the end of a list that was entered, where they are nothing but
+    /// numbers that need no second look. `None`, with the position kept, where there is anything
+    /// else or `push` refuses one: then the other methods must read the list.
+    #[inline]
+    pub(crate) fn plain_numbers(&mut self, mut push: impl FnMut(f64) -> bool) -> Option<usize> {
+        let mut at = self.at;
+        let mut count = 0;
+        loop {
+            // Python writes a space behind each comma, and nothing else.
+            at += usize::from(self.text.get(at) == Some(&b' '));
+            let (value, end) = number::read_float(self.text, at)?;
+            if !push(value) {
+                return None;
+            }
+            count += 1;
+            at = end + 1;
+            match self.text.get(end) {
+                Some(b',') => {}
+                Some(b']') => break,
+                _ => return None,
+            }
+        }
+        self.at = at;
+        Some(count)
     }
 
     /// The next scalar; a list or an object is announced, and not entered.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::read_cell;
 use super::scanner::{Cell, Scanner, SyntaxError, unescape};
-use crate::convert::{Casts, Element, convert};
+use crate::convert::{Casts, Element, convert, push_float};
 use crate::error::DecodeError;
 use crate::frame::{Frame, Place};
 use crate::plan::{Column, Decoded, FramePlan};
@@ -141,7 +141,19 @@ fn order(
             )
         };
         (0..width)
-            .map(|position| plan.names.get(&*name(position)).copied())
+            .map(|position| {
+                let name = name(position);
+                // Most payloads have the signature's order: then there is nothing to look up.
+                let in_place = frame
+                    .columns
+                    .get(position)
+                    .is_some_and(|column| *column.name == *name);
+                if in_place {
+                    Some(position)
+                } else {
+                    plan.names.get(&*name).copied()
+                }
+            })
             .collect()
     };
     for column in order.iter().flatten() {
@@ -290,6 +302,18 @@ fn plain_rows<E: Element>(
         if !scanner.take(b'[') {
             return Err(width_error(*rows, width));
         }
+        let start = scanner.position();
+        let filled = values.len();
+        if scanner.plain_numbers(|value| push_float(values, value)) == Some(width) {
+            *rows += 1;
+            if *rows == 1 {
+                // A guess from the first row: most payloads are regular, and growing copies.
+                values.reserve(scanner.remaining() / scanner.position().max(1) * width);
+            }
+            continue;
+        }
+        values.truncate(filled);
+        scanner.back_to(start);
         for (position, column) in columns.iter().enumerate() {
             if !scanner.item(position == 0)? {
                 return Err(width_error(*rows, width));
@@ -304,10 +328,6 @@ fn plain_rows<E: Element>(
             return Err(width_error(*rows, width));
         }
         *rows += 1;
-        if *rows == 1 {
-            // A guess from the first row: most payloads are regular, and growing copies.
-            values.reserve(scanner.remaining() / scanner.position().max(1) * width);
-        }
     }
     Ok(Ok(()))
 }
