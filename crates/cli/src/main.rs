@@ -24,10 +24,6 @@ use clap::Parser as _;
 
 use arguments::{Arguments, Command};
 
-/// Requests allocate small and short-lived things on all threads, which this one is made for.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments.command) {
