@@ -41,7 +41,7 @@ pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeErr
             "Failed to parse input as a Pandas DataFrame: CSV does not go with a tensor signature",
         ));
     }
-    let order = header(&mut frame, &record)?;
+    let order = frame.lay_out(&record)?;
     let text_columns = text_columns(&frame, &plan.frame);
     let mut row = 0;
     while reader.next(&mut record)? {
@@ -62,45 +62,6 @@ pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeErr
         row += 1;
     }
     frame.finish()
-}
-
-/// Where each field of a record leads, by the header.
-fn header(
-    frame: &mut Frame<'_>,
-    names: &[Cow<'_, str>],
-) -> Result<Vec<Option<usize>>, DecodeError> {
-    let plan = frame.plan();
-    if plan.open {
-        frame.set_width(names.len())?;
-    }
-    let known = frame.columns.len();
-    let order: Vec<Option<usize>> = if plan.positional {
-        (0..names.len())
-            .map(|position| (position < known).then_some(position))
-            .collect()
-    } else {
-        names
-            .iter()
-            .map(|name| plan.names.get(&**name).copied())
-            .collect()
-    };
-    for column in order.iter().flatten() {
-        if frame.is_present(*column) {
-            return Err(DecodeError::malformed(format!(
-                "column `{}` is there twice",
-                frame.columns[*column].name
-            )));
-        }
-        frame.mark(*column);
-    }
-    frame.ignored = order.iter().filter(|column| column.is_none()).count();
-    if frame.ignored > 0 && !plan.extra {
-        return Err(DecodeError::schema(format!(
-            "the data has {} columns, expected {known}",
-            names.len()
-        )));
-    }
-    Ok(order)
 }
 
 /// For each column, whether its fields stay text whatever they look like.

@@ -153,6 +153,46 @@ impl<'p> Frame<'p> {
         Ok(())
     }
 
+    /// Where the columns of a payload lead, by their names or by their positions; `None` is ignored.
+    /// Marks those that are known.
+    pub(crate) fn lay_out(
+        &mut self,
+        names: &[Cow<'_, str>],
+    ) -> Result<Vec<Option<usize>>, DecodeError> {
+        if self.plan.open {
+            self.set_width(names.len())?;
+        }
+        let known = self.columns.len();
+        let leads = |(position, name): (usize, &Cow<'_, str>)| {
+            // Most payloads have the signature's order: then there is nothing to look up.
+            let in_place = self
+                .columns
+                .get(position)
+                .is_some_and(|column| *column.name == **name);
+            if in_place || self.plan.positional {
+                return (position < known).then_some(position);
+            }
+            self.plan.names.get(&**name).copied()
+        };
+        let order: Vec<Option<usize>> = names.iter().enumerate().map(leads).collect();
+        for column in order.iter().flatten() {
+            if std::mem::replace(&mut self.present[*column], true) {
+                let name = &self.columns[*column].name;
+                return Err(DecodeError::malformed(format!(
+                    "column `{name}` is there twice"
+                )));
+            }
+        }
+        self.ignored = order.iter().filter(|column| column.is_none()).count();
+        if self.ignored > 0 && !self.plan.extra {
+            let width = names.len();
+            return Err(DecodeError::schema(format!(
+                "the data has {width} columns, expected {known}"
+            )));
+        }
+        Ok(order)
+    }
+
     /// Rows get more columns, which are missing in all of them.
     fn widen(&mut self, old: usize, new: usize) -> Result<(), DecodeError> {
         self.claim(self.rows.saturating_mul(new))?;

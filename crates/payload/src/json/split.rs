@@ -114,64 +114,17 @@ fn first_width(scanner: &Scanner<'_>) -> Result<usize, SyntaxError> {
     count_items(&mut ahead)
 }
 
-/// Where each position of a row leads; `None` is ignored.
+/// Where each position of a row leads; `None` is ignored. Without names they are numbers.
 fn order(
     frame: &mut Frame<'_>,
     names: Option<&[Cow<'_, str>]>,
     scanner: &Scanner<'_>,
 ) -> Result<Vec<Option<usize>>, DecodeError> {
-    let width = match names {
-        Some(names) => names.len(),
-        None => first_width(scanner)?,
-    };
-    let plan = frame.plan();
-    if plan.open {
-        frame.set_width(width)?;
+    if let Some(names) = names {
+        return frame.lay_out(names);
     }
-    let known = frame.columns.len();
-    let order: Vec<Option<usize>> = if plan.positional {
-        (0..width)
-            .map(|position| (position < known).then_some(position))
-            .collect()
-    } else {
-        let name = |position: usize| {
-            names.map_or_else(
-                || Cow::Owned(position.to_string()),
-                |names| names[position].clone(),
-            )
-        };
-        (0..width)
-            .map(|position| {
-                let name = name(position);
-                // Most payloads have the signature's order: then there is nothing to look up.
-                let in_place = frame
-                    .columns
-                    .get(position)
-                    .is_some_and(|column| *column.name == *name);
-                if in_place {
-                    Some(position)
-                } else {
-                    plan.names.get(&*name).copied()
-                }
-            })
-            .collect()
-    };
-    for column in order.iter().flatten() {
-        if frame.is_present(*column) {
-            return Err(DecodeError::malformed(format!(
-                "column `{}` is there twice",
-                frame.columns[*column].name
-            )));
-        }
-        frame.mark(*column);
-    }
-    frame.ignored = order.iter().filter(|column| column.is_none()).count();
-    if frame.ignored > 0 && !plan.extra {
-        return Err(DecodeError::schema(format!(
-            "the data has {width} columns, expected {known}"
-        )));
-    }
-    Ok(order)
+    let numbers = (0..first_width(scanner)?).map(|position| Cow::Owned(position.to_string()));
+    frame.lay_out(&numbers.collect::<Vec<_>>())
 }
 
 /// Reads the rows of `data`.
