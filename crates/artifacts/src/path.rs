@@ -91,6 +91,15 @@ impl ArtifactPath {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
+    /// The folder that this is in; none for the root.
+    pub fn parent(&self) -> Option<Self> {
+        if self.is_root() {
+            return None;
+        }
+        let folder = self.0.rsplit_once('/').map_or("", |(folder, _)| folder);
+        Some(Self(folder.to_owned()))
+    }
+
     /// The path of `child` below this one.
     ///
     /// # Errors
@@ -271,6 +280,12 @@ mod tests {
         );
         assert_eq!(ArtifactPath::root().join(&child).unwrap(), child);
         assert_eq!(whole.name(), "d");
+        assert_eq!(whole.parent().unwrap().as_str(), "a/b/c");
+        assert_eq!(
+            ArtifactPath::parse("a").unwrap().parent(),
+            Some(ArtifactPath::root())
+        );
+        assert_eq!(ArtifactPath::root().parent(), None);
     }
 
     proptest! {

@@ -138,12 +138,13 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Server { source, .. } => source.hint(),
-            Self::Denied { store, .. } => {
+            Self::Denied { store, .. } | Self::ObjectStore { store, .. } => {
                 let scheme = store.split(':').next().unwrap_or_default();
                 Some(match scheme {
-                    "s3" => "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION \
-                             and, for a store other than AWS, MLFLOW_S3_ENDPOINT_URL",
-                    "gs" => "check GOOGLE_APPLICATION_CREDENTIALS",
+                    "s3" => "check the name of the bucket, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, \
+                             AWS_DEFAULT_REGION and, for a store other than AWS, \
+                             MLFLOW_S3_ENDPOINT_URL",
+                    "gs" => "check the name of the bucket and GOOGLE_APPLICATION_CREDENTIALS",
                     "abfss" | "abfs" | "wasbs" => {
                         "check AZURE_STORAGE_ACCESS_KEY, AZURE_STORAGE_SAS_TOKEN or the AZURE_* \
                          variables of a service principal"
@@ -154,6 +155,33 @@ impl StoreError {
             }
             Self::NotFound { .. } => Some("check the path; names are case-sensitive".to_owned()),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_store_that_cannot_be_asked_has_a_hint_of_its_kind() {
+        for (store, named) in [
+            ("s3://box", "MLFLOW_S3_ENDPOINT_URL"),
+            ("gs://box", "GOOGLE_APPLICATION_CREDENTIALS"),
+            (
+                "abfss://box@a.dfs.core.windows.net",
+                "AZURE_STORAGE_ACCESS_KEY",
+            ),
+        ] {
+            let error = StoreError::ObjectStore {
+                path: ArtifactPath::root(),
+                store: store.to_owned(),
+                source: object_store::Error::NotImplemented {
+                    operation: "list".to_owned(),
+                    implementer: "test".to_owned(),
+                },
+            };
+            assert!(error.hint().is_some_and(|hint| hint.contains(named)));
         }
     }
 }

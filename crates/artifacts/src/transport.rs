@@ -22,6 +22,9 @@ use crate::transport_error::TransportError;
 const MAX_JSON_BYTES: usize = 64 << 20;
 /// Largest error answer that is read, in bytes; the rest is not needed for a message.
 const MAX_ERROR_BYTES: usize = 64 << 10;
+/// Longest time to connect. Where nobody answers at all, as behind a firewall, waiting for as long
+/// as for an answer helps nobody; three seconds are enough for a lost packet to be sent again.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Header that names the workspace on servers that have them.
 const WORKSPACE_HEADER: &str = "x-mlflow-workspace";
 
@@ -73,7 +76,8 @@ pub struct TransportSettings {
     pub server_certificates: Option<PathBuf>,
     /// Client certificate and its key, in one PEM file.
     pub client_certificate: Option<PathBuf>,
-    /// Longest time to connect, and longest silence while an answer is read.
+    /// Longest silence while an answer is awaited and read; and longest time to connect, where that
+    /// is less than five seconds.
     pub timeout: Duration,
     /// How persistent to be.
     pub retry: RetrySettings,
@@ -155,7 +159,7 @@ impl Transport {
         };
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("mlrs/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(settings.timeout)
+            .connect_timeout(settings.timeout.min(CONNECT_TIMEOUT))
             .read_timeout(settings.timeout)
             .tcp_keepalive(Duration::from_mins(1))
             // The pauses here are MLflow's; and a decompressed answer has no known size.
@@ -316,7 +320,7 @@ impl Transport {
 
     fn map(&self, request: &HttpRequest, error: reqwest::Error) -> TransportError {
         let server = server_of(&request.url);
-        if error.is_timeout() {
+        if error.is_timeout() && !error.is_connect() {
             return TransportError::TimedOut {
                 server,
                 seconds: self.settings.timeout.as_secs(),

@@ -171,6 +171,8 @@ impl TransportError {
 
     pub(crate) fn failure(&self) -> Failure {
         match self {
+            // It has been waited for already.
+            Self::Unreachable { source, .. } if source.is_timeout() => Failure::Final,
             // A server that explains its 500 in MLflow's words will say the same again.
             Self::Answer {
                 status: 500,
