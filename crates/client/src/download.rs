@@ -70,14 +70,14 @@ pub enum DownloadError {
     /// A local file failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The content has another size than the listing said.
-    #[error("`{path}` from `{store}` has {found} bytes where its listing says {expected}")]
+    /// The content has another size than the listing or the answer announced.
+    #[error("`{path}` from `{store}` has {found} bytes where the store announced {expected}")]
     Size {
         /// Path in the store.
         path: ArtifactPath,
         /// Root of the store.
         store: String,
-        /// What the listing said.
+        /// What was announced.
         expected: u64,
         /// What came.
         found: u64,
@@ -245,15 +245,12 @@ impl<'a> Transfer<'a> {
             return Ok(Attempt::Complete);
         }
         let origin = &self.file.origin;
-        let opened = match origin.store.open(&origin.path, self.received).await {
-            Ok(opened) => opened,
-            // The store has made its own retries; what is left is an answer.
-            Err(error) => return Err(error.into()),
-        };
+        // The store makes its own retries; an error that is left is an answer.
+        let opened = origin.store.open(&origin.path, self.received).await?;
         if let (Some(expected), Some(found)) = (self.file.size, opened.length)
             && expected != found
         {
-            return Err(self.wrong_size(found));
+            return Err(self.wrong_size(expected, found));
         }
         let changed = self.entity_tag.is_some() && opened.entity_tag != self.entity_tag;
         if changed && opened.offset > 0 {
@@ -268,7 +265,7 @@ impl<'a> Transfer<'a> {
     async fn copy(&mut self, opened: Opened) -> Result<Attempt, DownloadError> {
         // A store that cannot start in the middle starts again; never beyond what is here.
         if opened.offset > self.received {
-            return Err(self.wrong_size(opened.offset));
+            return Err(self.wrong_size(self.received, opened.offset));
         }
         self.restart_at(opened.offset);
         self.entity_tag = opened.entity_tag;
@@ -285,8 +282,8 @@ impl<'a> Transfer<'a> {
                 }
             };
             let after = self.received + piece.len() as u64;
-            if expected.is_some_and(|expected| after > expected) {
-                return Err(self.wrong_size(after));
+            if let Some(expected) = expected.filter(|expected| after > *expected) {
+                return Err(self.wrong_size(expected, after));
             }
             file.write_all(&piece)
                 .await
@@ -301,8 +298,8 @@ impl<'a> Transfer<'a> {
             Some(error) => return Err(error.into()),
             None => {}
         }
-        if expected.is_some_and(|expected| self.received < expected) {
-            return Ok(Attempt::Broken(self.wrong_size(self.received)));
+        if let Some(expected) = expected.filter(|expected| self.received < *expected) {
+            return Ok(Attempt::Broken(self.wrong_size(expected, self.received)));
         }
         file.get_ref()
             .sync_all()
@@ -351,11 +348,11 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn wrong_size(&self, found: u64) -> DownloadError {
+    fn wrong_size(&self, expected: u64, found: u64) -> DownloadError {
         DownloadError::Size {
             path: self.file.origin.path.clone(),
             store: self.file.origin.store.location().to_owned(),
-            expected: self.file.size.unwrap_or_default(),
+            expected,
             found,
         }
     }

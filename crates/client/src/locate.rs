@@ -6,7 +6,7 @@
 use mlrs_artifacts::ArtifactPath;
 
 use crate::registry::{Registry, RegistryError};
-use crate::uri::{ModelUri, Selector};
+use crate::uri::{ModelUri, Selector, is_logged_model_id};
 
 /// How often the place of one thing may be another thing.
 const MOST_HOPS: usize = 8;
@@ -25,7 +25,7 @@ pub struct Identity {
 }
 
 /// Where the files of a model are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Located {
     /// Artifact URIs, and a path in each; later ones win where both have a file.
     pub places: Vec<(String, ArtifactPath)>,
@@ -51,11 +51,33 @@ pub(crate) async fn locate(
         }
         ModelUri::Run { run_id, path } => run(registry, run_id, path).await.map(Some),
         ModelUri::Store(uri) => Ok(Some(Located {
-            places: vec![(uri.clone(), ArtifactPath::default())],
-            identity: Identity::default(),
-            key: None,
+            places: vec![folder_and_name(uri)],
+            ..Located::default()
         })),
         ModelUri::Local(_) => Ok(None),
+    }
+}
+
+/// The URI of the folder that something is in, and its name: a listing of the folder tells whether
+/// it is a file. An HTTP address stays whole, its path is not text but percent-encoded.
+fn folder_and_name(uri: &str) -> (String, ArtifactPath) {
+    let whole = (uri.to_owned(), ArtifactPath::root());
+    let trimmed = uri.trim_end_matches('/');
+    let Some((scheme, rest)) = trimmed.split_once(':') else {
+        return whole;
+    };
+    if scheme.to_ascii_lowercase().starts_with("http") || rest.contains(['?', '#']) {
+        return whole;
+    }
+    let authority = rest
+        .strip_prefix("//")
+        .map_or(0, |rest| 2 + rest.find('/').unwrap_or(rest.len()));
+    let Some(slash) = rest.rfind('/').filter(|slash| *slash >= authority) else {
+        return whole;
+    };
+    match ArtifactPath::parse(&rest[slash + 1..]) {
+        Ok(name) if !name.is_root() => (format!("{scheme}:{}", &rest[..=slash]), name),
+        _ => whole,
     }
 }
 
@@ -87,16 +109,10 @@ async fn registered(
     let pointed_run = pointed
         .and_then(|pointed| pointed.run_id)
         .filter(|run| !run.is_empty());
-    let server = registry
-        .registry_address()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let model_id = model_id.or_else(|| model_id_in(&uri));
     Ok(Located {
         places: vec![(uri, path.clone())],
-        key: Some(format!(
-            "{server} version {version} of {name} at {}",
-            path.as_str()
-        )),
+        key: Some(version_key(registry, name, &version, path)),
         identity: Identity {
             name: Some(name.to_owned()),
             version: Some(version),
@@ -112,19 +128,59 @@ async fn logged(
     path: &ArtifactPath,
 ) -> Result<Located, RegistryError> {
     let model = registry.logged_model(model_id).await?;
-    let server = registry
-        .tracking_address()
-        .map(ToString::to_string)
-        .unwrap_or_default();
     Ok(Located {
         places: vec![(files_of(model_id, model.artifact_uri)?, path.clone())],
-        key: Some(format!("{server} model {model_id} at {}", path.as_str())),
+        key: Some(model_key(registry, model_id, path)),
         identity: Identity {
             model_id: Some(model_id.to_owned()),
             run_id: model.source_run_id.filter(|run| !run.is_empty()),
             ..Identity::default()
         },
     })
+}
+
+fn version_key(registry: &Registry, name: &str, version: &str, path: &ArtifactPath) -> String {
+    let server = registry.registry_address().map_or("", url::Url::as_str);
+    format!("{server} version {version} of {name} at {path}")
+}
+
+fn model_key(registry: &Registry, model_id: &str, path: &ArtifactPath) -> String {
+    let server = registry.tracking_address().map_or("", url::Url::as_str);
+    format!("{server} model {model_id} at {path}")
+}
+
+/// What is known without asking anybody: the key and the identity of a version or of a logged
+/// model. None for pointers, and for what has no lasting content.
+pub(crate) fn lasting(registry: &Registry, uri: &ModelUri) -> Option<(String, Identity)> {
+    match uri {
+        ModelUri::Registered {
+            name,
+            selector: Selector::Version(version),
+            path,
+        } => {
+            let identity = Identity {
+                name: Some(name.clone()),
+                version: Some(version.clone()),
+                ..Identity::default()
+            };
+            Some((version_key(registry, name, version, path), identity))
+        }
+        ModelUri::LoggedModel { model_id, path } => {
+            let identity = Identity {
+                model_id: Some(model_id.clone()),
+                ..Identity::default()
+            };
+            Some((model_key(registry, model_id, path), identity))
+        }
+        _ => None,
+    }
+}
+
+/// The id in the place that MLflow gives to logged models, `…/models/m-…/artifacts`.
+fn model_id_in(uri: &str) -> Option<String> {
+    let before = uri.trim_end_matches('/').strip_suffix("/artifacts")?;
+    let (before, id) = before.rsplit_once('/')?;
+    (before.ends_with("/models") && is_logged_model_id(id)).then(|| id.to_owned())
 }
 
 /// Follows `models:/m-…`, which servers before MLflow 3.2 give as the place of a version.
@@ -172,14 +228,14 @@ async fn run(
     };
     let mut places = vec![(run.artifact_uri.clone().unwrap_or_default(), path.clone())];
     places.retain(|(uri, _)| !uri.is_empty());
-    if !path.is_root()
-        && let Some(model) = registry.logged_model_of_run(&run, path.as_str()).await?
+    // A model that the run logged is found by its name, the first segment of the path.
+    if let Some(name) = path.segments().next()
+        && let Some(model) = registry.logged_model_of_run(&run, name).await?
     {
+        let rest = path.segments().skip(1).collect::<Vec<_>>().join("/");
+        let rest = ArtifactPath::parse(&rest).unwrap_or_default();
         identity.model_id = Some(model.model_id.clone());
-        places.push((
-            files_of(&model.model_id, model.artifact_uri)?,
-            ArtifactPath::default(),
-        ));
+        places.push((files_of(&model.model_id, model.artifact_uri)?, rest));
     }
     if places.is_empty() {
         return Err(RegistryError::NoLocation {
@@ -191,4 +247,44 @@ async fn run(
         identity,
         key: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_name_in_a_folder() {
+        for (uri, folder, name) in [
+            ("s3://box/a/m 1/", "s3://box/a/", "m 1"),
+            ("s3://box/m", "s3://box/", "m"),
+            ("s3://box", "s3://box", ""),
+            ("mlflow-artifacts:/m.zip", "mlflow-artifacts:/", "m.zip"),
+            ("mlflow-artifacts:/", "mlflow-artifacts:/", ""),
+            (
+                "mlflow-artifacts://h:1/a/b",
+                "mlflow-artifacts://h:1/a/",
+                "b",
+            ),
+            ("gs://box/..", "gs://box/..", ""),
+            ("https://h/x/y", "https://h/x/y", ""),
+        ] {
+            let (found, path) = folder_and_name(uri);
+            assert_eq!((found.as_str(), path.as_str()), (folder, name), "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_logged_model_is_read_from_its_place() {
+        let id = "m-0123456789abcdef0123456789abcdef";
+        let found = model_id_in(&format!("mlflow-artifacts:/1/models/{id}/artifacts"));
+        assert_eq!(found.as_deref(), Some(id));
+        for uri in [
+            format!("mlflow-artifacts:/1/models/{id}"),
+            format!("mlflow-artifacts:/1/{id}/artifacts"),
+            "mlflow-artifacts:/1/models/m-x/artifacts".to_owned(),
+        ] {
+            assert_eq!(model_id_in(&uri), None, "{uri}");
+        }
+    }
 }

@@ -21,23 +21,52 @@ pub fn content(identity: &Identity) -> String {
     format!("model_name: {name}\nmodel_version: {version}\n")
 }
 
-/// A text as a YAML scalar: plain where no reader can take it for anything else.
+/// A text as a YAML scalar, in the style that `PyYAML` picks for MLflow; only long names with spaces,
+/// which it folds, stay on one line.
 fn yaml_text(text: &str) -> String {
-    let is_word = text.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
-    let means_something_else = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
-        .iter()
-        .any(|word| text.eq_ignore_ascii_case(word));
-    if is_word && !means_something_else {
-        text.to_owned()
-    } else if text.chars().any(char::is_control) {
+    if text.chars().any(needs_escape) {
         // A JSON string is a YAML string; only here are escapes needed.
         serde_json::Value::from(text).to_string()
+    } else if is_plain(text) {
+        text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', "''"))
     }
+}
+
+fn needs_escape(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{10000}'..)
+}
+
+/// Whether no reader takes the bare text for anything else than this text.
+fn is_plain(text: &str) -> bool {
+    let Some(first) = text.chars().next() else {
+        return false;
+    };
+    let begins_well = match first {
+        'a'..='z' | 'A'..='Z' | '_' | '\u{a0}'.. => true,
+        // What has other letters than numbers and times have is neither.
+        '0'..='9' => text.bytes().any(|byte| {
+            byte.is_ascii_alphabetic() && !b"abcdefotxz".contains(&byte.to_ascii_lowercase())
+        }),
+        _ => false,
+    };
+    begins_well
+        && !text.ends_with([' ', ':'])
+        && !text.contains(": ")
+        && !text.contains(" #")
+        && !means_something_else(text)
+}
+
+/// The words of YAML 1.1 that are no text, each in lower case, upper case, or with a capital.
+fn means_something_else(text: &str) -> bool {
+    let rest = text.get(1..).unwrap_or_default();
+    let is_cased = rest.bytes().all(|byte| byte.is_ascii_lowercase())
+        || text.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_cased
+        && ["null", "true", "false", "yes", "no", "on", "off"]
+            .iter()
+            .any(|word| text.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -62,11 +91,57 @@ mod tests {
     }
 
     #[test]
-    fn names_that_yaml_would_misread_are_quoted() {
-        assert!(of("my model: x").starts_with("model_name: 'my model: x'\n"));
-        assert!(of("it's").starts_with("model_name: 'it''s'\n"));
-        assert!(of("Yes").starts_with("model_name: 'Yes'\n"));
-        assert!(of("1e3").starts_with("model_name: '1e3'\n"));
+    fn names_are_quoted_where_pyyaml_quotes_them() {
+        for name in [
+            "iris of 2.0",
+            "2.0 iris",
+            "y",
+            "nUll",
+            "a:b",
+            "a#b",
+            "ünï x",
+            "名前",
+            "a,b",
+            "x]",
+            "a\"b",
+            "a@b",
+            "a%b",
+            "a!",
+            "a-",
+            "e5",
+            "a\\b",
+        ] {
+            assert!(
+                of(name).starts_with(&format!("model_name: {name}\n")),
+                "{name}"
+            );
+        }
+        for name in [
+            "my model: x",
+            "Yes",
+            "yes",
+            "NULL",
+            "1e3",
+            "2001-12-14",
+            "0x1f",
+            "1_000",
+            "a ",
+            "a:",
+            "a #b",
+            "&a",
+            "@a",
+            "%a",
+            "!a",
+            "- a",
+            "~",
+            "[x",
+        ] {
+            assert!(
+                of(name).starts_with(&format!("model_name: '{name}'\n")),
+                "{name}"
+            );
+        }
+        assert!(of("[it's").starts_with("model_name: '[it''s'\n"));
         assert!(of("a\u{7}").starts_with("model_name: \"a\\u0007\"\n"));
     }
 }

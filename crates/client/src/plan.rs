@@ -65,18 +65,15 @@ pub enum PlanError {
 
 impl Plan {
     /// Lists everything below the origins; where two have a file of the same place, the later one
-    /// counts. An origin that does not list anything is taken for a file.
+    /// counts. An origin that lists nothing is a file, or there is nothing.
     pub async fn make(origins: &[Origin]) -> Result<Self, PlanError> {
         let mut files = BTreeMap::new();
         let mut folders = BTreeSet::new();
         for origin in origins {
             walk(origin, &mut files, &mut folders).await?;
         }
-        let [first, ..] = origins else {
-            return Ok(Self::default());
-        };
         if files.is_empty() && folders.is_empty() {
-            return Self::single(first);
+            return Self::single(origins).await;
         }
         let empty_folders = folders
             .into_iter()
@@ -89,10 +86,32 @@ impl Plan {
         })
     }
 
-    fn single(origin: &Origin) -> Result<Self, PlanError> {
-        if origin.path.is_root() {
-            return Err(PlanError::Empty(origin.store.location().to_owned()));
+    /// The plan for one file: the folder above it says whether it is there, and its size.
+    async fn single(origins: &[Origin]) -> Result<Self, PlanError> {
+        for origin in origins.iter().rev() {
+            let Some(parent) = origin.path.parent() else {
+                continue;
+            };
+            let listing = origin.store.list(&parent).await?;
+            let found = listing
+                .into_iter()
+                .find(|entry| entry.path == origin.path && !entry.is_directory);
+            if let Some(entry) = found {
+                return Self::of_file(origin, entry.size);
+            }
         }
+        let Some(first) = origins.first() else {
+            return Ok(Self::default());
+        };
+        let store = first.store.location().to_owned();
+        if first.path.is_root() {
+            return Err(PlanError::Empty(store));
+        }
+        let path = first.path.clone();
+        Err(StoreError::NotFound { path, store }.into())
+    }
+
+    fn of_file(origin: &Origin, size: Option<u64>) -> Result<Self, PlanError> {
         let name = origin.path.name().to_owned();
         let target = ArtifactPath::parse(&name).map_err(|source| StoreError::HostilePath {
             store: origin.store.location().to_owned(),
@@ -101,7 +120,7 @@ impl Plan {
         let file = PlannedFile {
             origin: origin.clone(),
             target,
-            size: None,
+            size,
         };
         Ok(Self {
             files: vec![file],

@@ -99,14 +99,27 @@ impl RegistryError {
                 ))
             }
             Self::Lookup { source, .. } => source.hint().or_else(|| {
-                source.is_not_found().then(|| {
-                    "check the name; names are case-sensitive and not percent-decoded".to_owned()
-                })
+                match source.status() {
+                    Some(404) => "check the name; names are case-sensitive and not percent-decoded",
+                    // How servers answer for an alias or a stage that there is not.
+                    Some(400) => {
+                        "check the name; an alias is case-sensitive, and a stage is one of None, \
+                         Staging, Production and Archived"
+                    }
+                    _ => return None,
+                }
+                .to_owned()
+                .into()
             }),
             Self::NoVersions { stage: Some(_), .. } => {
                 Some("move a version to this stage, or name a version or an alias".to_owned())
             }
-            _ => None,
+            Self::NoVersions { stage: None, .. } => Some(
+                "register a version of the model first, with `mlflow.register_model`".to_owned(),
+            ),
+            Self::NoLocation { .. } | Self::Circle { .. } => Some(
+                "check on the server that the model was logged whole, or log it again".to_owned(),
+            ),
         }
     }
 
