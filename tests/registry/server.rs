@@ -1,8 +1,7 @@
 //! A real `mlflow server` with models on it.
 
-use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,9 +15,17 @@ const PATIENCE: Duration = Duration::from_mins(3);
 #[derive(Debug, Deserialize)]
 struct Population {
     run_id: String,
-    model_ids: Vec<String>,
-    artifacts: String,
-    downloads: BTreeMap<String, PathBuf>,
+    models: Vec<Download>,
+    parts: Vec<Download>,
+}
+
+/// A URI, and where MLflow's own client downloaded it to.
+#[derive(Debug, Deserialize)]
+pub struct Download {
+    /// The URI.
+    pub uri: String,
+    /// The folder or the file.
+    pub path: PathBuf,
 }
 
 /// A process group that ends with this value.
@@ -44,18 +51,16 @@ pub struct Registry {
     pub address: String,
     /// The run that logged the models.
     pub run_id: String,
-    /// The ids of the logged models.
-    pub model_ids: Vec<String>,
-    /// An `mlflow-artifacts:` URI of the first of them.
-    pub artifacts: String,
-    /// URIs, and where MLflow downloaded them to.
-    pub downloads: BTreeMap<String, PathBuf>,
+    /// Every form of URI, each of a whole model.
+    pub models: Vec<Download>,
+    /// Files and folders of models.
+    pub parts: Vec<Download>,
     _process: Group,
     _folder: tempfile::TempDir,
 }
 
-/// Starts a server on a fresh database, and puts the models on it.
-pub fn start() -> Registry {
+/// Starts a server on a fresh database, and puts the models on it. `archive` is one of the model.
+pub fn start(archive: &Path) -> Registry {
     use std::os::unix::process::CommandExt as _;
     let folder = tempfile::tempdir().unwrap();
     let port = TcpListener::bind("127.0.0.1:0")
@@ -97,6 +102,7 @@ pub fn start() -> Registry {
         .arg(workspace_root().join("tests/registry/populate.py"))
         .args([address.as_str()])
         .arg(workspace_root().join("examples/iris"))
+        .arg(archive)
         .arg(folder.path().join("downloads"))
         .current_dir(folder.path())
         .output()
@@ -105,24 +111,18 @@ pub fn start() -> Registry {
     let errors = String::from_utf8_lossy(&populated.stderr).into_owned();
     assert!(populated.status.success(), "populate.py failed: {errors}");
     let last = text.lines().last().unwrap_or_default();
-    let Population {
-        run_id,
-        model_ids,
-        artifacts,
-        downloads,
-    } = serde_json::from_str(last).unwrap();
+    let population: Population = serde_json::from_str(last).unwrap();
     Registry {
         address,
-        run_id,
-        model_ids,
-        artifacts,
-        downloads,
+        run_id: population.run_id,
+        models: population.models,
+        parts: population.parts,
         _process: process,
         _folder: folder,
     }
 }
 
-fn wait_for(address: &str, log: &std::path::Path) {
+fn wait_for(address: &str, log: &Path) {
     let client = Client::new();
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
