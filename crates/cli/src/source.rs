@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 use mlrs_client::{ConnectionSettings, Identity, ModelUri, Progress, Resolver};
 use mlrs_mlmodel::ModelDirectory;
 use mlrs_mlmodel::archive::Limits;
 use mlrs_mlmodel::directory::open_model;
+use tempfile::TempDir;
 
 use crate::cache::CacheArguments;
 use crate::{output, progress};
@@ -38,17 +40,7 @@ pub(crate) struct Source {
     /// The name, version, run and id, as far as they are known.
     pub(crate) identity: Identity,
     /// A folder that an archive was unpacked into, removed when this is dropped.
-    scratch: Option<Scratch>,
-}
-
-/// A folder that is removed when it is no longer needed.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is left to the system's own cleaning of temporary files.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
+    scratch: Option<TempDir>,
 }
 
 impl Source {
@@ -65,10 +57,14 @@ impl Source {
 pub(crate) fn open(uri: &str, cache: &CacheArguments) -> anyhow::Result<Source> {
     let (path, identity) = locate(uri, cache)?;
     if path.is_file() {
-        let scratch = Scratch(std::env::temp_dir().join(format!("mlrs-{}", std::process::id())));
-        std::fs::create_dir_all(&scratch.0)?;
+        // Always a new folder: in a shared temporary folder, a name that can be guessed may have been
+        // taken by somebody else.
+        let scratch = tempfile::Builder::new()
+            .prefix("mlrs-")
+            .tempdir()
+            .context("cannot make a temporary folder to unpack the archive into")?;
         let bar = progress::bytes("unpacking");
-        let directory = open_model(&path, &scratch.0, &Limits::default(), &mut |progress| {
+        let directory = open_model(&path, scratch.path(), &Limits::default(), &mut |progress| {
             bar.set_length(progress.total_bytes);
             bar.set_position(progress.done_bytes);
         })?;
