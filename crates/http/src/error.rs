@@ -44,15 +44,16 @@ impl ApiError {
         }))
     }
 
-    /// `404 ENDPOINT_NOT_FOUND`.
-    pub fn not_found() -> Self {
-        Self::new(ErrorCode::EndpointNotFound, "Not Found")
+    /// `404 ENDPOINT_NOT_FOUND`; `message` says which routes there are.
+    pub fn not_found(message: &'static str) -> Self {
+        Self::new(ErrorCode::EndpointNotFound, message)
     }
 
     /// `405`, with the methods that the route knows.
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        let mut error = Self::new(ErrorCode::BadRequest, "Method Not Allowed")
-            .with_status(StatusCode::METHOD_NOT_ALLOWED);
+        let message = format!("this route takes {allow}");
+        let mut error =
+            Self::new(ErrorCode::BadRequest, message).with_status(StatusCode::METHOD_NOT_ALLOWED);
         error.0.allow = Some(allow);
         error
     }

@@ -51,7 +51,7 @@ const fn inferred(kinds: u8) -> Option<DType> {
     }
 }
 
-/// Where a payload has a cell; written as row and JSON path.
+/// Where a payload has a cell.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place<'a> {
     /// `dataframe_split`: the row, and the position in it.
@@ -60,21 +60,59 @@ pub(crate) enum Place<'a> {
     Record(&'a str, usize),
     /// An object of columns under this key.
     Column(&'a str, usize),
+    /// A list of rows under this key: the row, and the position in it.
+    Field(&'a str, usize, usize),
+    /// A list of values under this key.
+    Item(&'a str, usize),
+    /// The value of this key.
+    Value(&'a str),
     /// A row, where there is no more to say: CSV.
     Row(usize),
 }
 
-impl std::fmt::Display for Place<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Place<'_> {
+    /// The row, and the JSON path of the value of the column `name`.
+    fn describe(self, name: &str) -> String {
         match self {
-            Self::Split(row, position) => write!(
-                formatter,
-                "row {row} at $.dataframe_split.data[{row}][{position}]"
-            ),
-            Self::Record(key, row) => write!(formatter, "row {row} at $.{key}[{row}]"),
-            Self::Column(key, row) => write!(formatter, "row {row} at $.{key}.*[{row}]"),
-            Self::Row(row) => write!(formatter, "row {row}"),
+            Self::Split(row, position) => {
+                format!("row {row} at $.dataframe_split.data[{row}][{position}]")
+            }
+            Self::Record(key, row) => format!("row {row} at $.{key}[{row}]{}", member(name)),
+            Self::Column(key, row) => format!("row {row} at $.{key}{}[{row}]", member(name)),
+            Self::Field(key, row, position) => format!("row {row} at $.{key}[{row}][{position}]"),
+            Self::Item(key, row) => format!("row {row} at $.{key}[{row}]"),
+            Self::Value(key) => format!("row 0 at $.{key}"),
+            Self::Row(row) => format!("row {row}"),
         }
+    }
+}
+
+/// MLflow's sentence for inputs that are not there. Names in the payload are told by their number.
+pub(crate) fn missing_inputs(missing: &[&str], extra: usize) -> String {
+    let names: Vec<String> = missing.iter().map(|name| format!("'{name}'")).collect();
+    let names = names.join(", ");
+    match extra {
+        0 => format!("Model is missing inputs [{names}]."),
+        1 => format!(
+            "Model is missing inputs [{names}]. Note that there was 1 extra input; names are case-sensitive."
+        ),
+        _ => format!(
+            "Model is missing inputs [{names}]. Note that there were {extra} extra inputs; names are case-sensitive."
+        ),
+    }
+}
+
+/// A member of an object in a JSON path: `.name`, or `['the name']` (RFC 9535, section 2.5.1).
+pub(crate) fn member(name: &str) -> String {
+    let mut letters = name.bytes();
+    let is_short = letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == b'_');
+    if is_short {
+        format!(".{name}")
+    } else {
+        format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))
     }
 }
 
@@ -359,6 +397,7 @@ impl<'p> Frame<'p> {
         error: &CellError,
     ) -> DecodeError {
         let name = self.columns.get(column).map_or("?", |column| &column.name);
+        let place = place.describe(name);
         let message = format!("{place}, column `{name}`: the value is {error}");
         match error {
             CellError::Length(_) => DecodeError::schema(message),
@@ -421,12 +460,7 @@ impl<'p> Frame<'p> {
             .map(|column| &*column.name)
             .collect();
         if !required.is_empty() {
-            let names = required
-                .iter()
-                .map(|name| format!("'{name}'"))
-                .collect::<Vec<_>>()
-                .join(", ");
-            let message = format!("Model is missing inputs [{names}].");
+            let message = missing_inputs(&required, self.ignored);
             return Err(if self.plan.observe {
                 DecodeError::model(message)
             } else {

@@ -6,7 +6,7 @@
 use crate::Batch;
 use crate::convert::{CellError, Element, Rule, convert, push_float};
 use crate::error::DecodeError;
-use crate::frame::{accepts, inferred_array, inferred_error, kind_of};
+use crate::frame::{accepts, inferred_array, inferred_error, kind_of, member, missing_inputs};
 use crate::json::scanner::{Cell, Scanner, unescape};
 use crate::plan::{AnswerShape, Decoded, TensorPlan, TensorTarget};
 use crate::tensor::{Tensor, TensorData};
@@ -15,9 +15,21 @@ use crate::with_data;
 /// How deep lists may nest: more dimensions than any engine takes.
 const RANK: usize = 32;
 
+/// Where the payload has a tensor.
+#[derive(Clone, Copy, Debug)]
+enum Origin<'a> {
+    /// It is the value of this key.
+    Whole(&'a str),
+    /// It is a member of the object under this key.
+    Member(&'a str),
+    /// Each of its rows is a member of an object in the list `instances`.
+    Rows,
+}
+
 /// A tensor that is being read.
 struct Reader<'t> {
     target: &'t TensorTarget,
+    origin: Origin<'t>,
     observe: bool,
     data: TensorData,
     /// The length of each level; unknown until its first list ends.
@@ -30,10 +42,11 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn new(target: &'t TensorTarget, observe: bool) -> Self {
+    fn new(target: &'t TensorTarget, origin: Origin<'t>, observe: bool) -> Self {
         let data = TensorData::with_capacity(target.dtype, 0);
         Self {
             target,
+            origin,
             observe,
             data,
             lengths: Vec::new(),
@@ -136,17 +149,28 @@ impl<'t> Reader<'t> {
         ))
     }
 
-    /// The place of the value in hand: `` `x`[3][1] ``, the first index being the row.
+    /// The place of the value in hand, the first index being the row.
     fn path(&self) -> String {
-        let indices = self.place.iter().fold(String::new(), |path, index| {
-            path + "[" + &index.to_string() + "]"
-        });
-        let row = self
-            .place
-            .first()
-            .map(|row| format!("row {row} at "))
-            .unwrap_or_default();
-        format!("{row}`{}`{indices}", self.target.name)
+        let indices = |place: &[usize]| {
+            place.iter().fold(String::new(), |path, index| {
+                path + "[" + &index.to_string() + "]"
+            })
+        };
+        let name = &self.target.name;
+        let path = match (self.origin, self.place.split_first()) {
+            (Origin::Whole(key), _) => format!("$.{key}{}", indices(&self.place)),
+            (Origin::Member(key), _) => {
+                format!("$.{key}{}{}", member(name), indices(&self.place))
+            }
+            (Origin::Rows, Some((row, rest))) => {
+                format!("$.instances[{row}]{}{}", member(name), indices(rest))
+            }
+            (Origin::Rows, None) => "$.instances".to_owned(),
+        };
+        match self.place.first() {
+            Some(row) => format!("row {row} at {path}, input `{name}`"),
+            None => format!("at {path}, input `{name}`"),
+        }
     }
 
     /// The tensor, checked against the declared shape.
@@ -235,11 +259,11 @@ fn check_shape(target: &TensorTarget, shape: &[usize]) -> Result<(), DecodeError
 /// Decodes the value of `inputs`, or of `instances` where that is no list of objects.
 pub(crate) fn decode_inputs(
     plan: &TensorPlan,
-    format: &str,
+    format: &'static str,
     scanner: &mut Scanner<'_>,
 ) -> Result<Decoded, DecodeError> {
     if scanner.peek() == Some(b'{') {
-        return decode_named(plan, format == "instances", scanner);
+        return decode_named(plan, format, scanner);
     }
     let target = match plan.targets.as_slice() {
         [only] => only,
@@ -251,7 +275,7 @@ pub(crate) fn decode_inputs(
                 .map_or_else(|| one_for_many(plan, targets.len()), DecodeError::model));
         }
     };
-    let mut reader = Reader::new(target, plan.observe);
+    let mut reader = Reader::new(target, Origin::Whole(format), plan.observe);
     reader.read(0, scanner)?;
     finish(plan, vec![reader.finish()?], 0)
 }
@@ -266,10 +290,10 @@ fn one_for_many(plan: &TensorPlan, inputs: usize) -> DecodeError {
     }
 }
 
-/// An object of tensors by name.
+/// An object of tensors by name; those of `instances` must have as many rows as each other.
 fn decode_named(
     plan: &TensorPlan,
-    same_rows: bool,
+    format: &'static str,
     scanner: &mut Scanner<'_>,
 ) -> Result<Decoded, DecodeError> {
     if !plan.named && plan.extra {
@@ -297,12 +321,12 @@ fn decode_named(
             ignored += 1;
             continue;
         };
-        let mut reader = Reader::new(&plan.targets[index], plan.observe);
+        let mut reader = Reader::new(&plan.targets[index], Origin::Member(format), plan.observe);
         reader.read(0, scanner)?;
         tensors[index] = Some(reader.finish()?);
     }
-    let tensors = complete(plan, tensors)?;
-    if same_rows {
+    let tensors = complete(plan, tensors, ignored)?;
+    if format == "instances" {
         let rows: Vec<Option<usize>> = tensors
             .iter()
             .map(|tensor| tensor.shape.first().copied())
@@ -317,18 +341,22 @@ fn decode_named(
 }
 
 /// Every input must be there.
-fn complete(plan: &TensorPlan, tensors: Vec<Option<Tensor>>) -> Result<Vec<Tensor>, DecodeError> {
-    let absent: Vec<String> = plan
+fn complete(
+    plan: &TensorPlan,
+    tensors: Vec<Option<Tensor>>,
+    ignored: usize,
+) -> Result<Vec<Tensor>, DecodeError> {
+    let absent: Vec<&str> = plan
         .targets
         .iter()
         .zip(&tensors)
         .filter(|(_, tensor)| tensor.is_none())
-        .map(|(target, _)| format!("'{}'", target.name))
+        .map(|(target, _)| &*target.name)
         .collect();
     if absent.is_empty() {
         return Ok(tensors.into_iter().flatten().collect());
     }
-    let message = format!("Model is missing inputs [{}].", absent.join(", "));
+    let message = missing_inputs(&absent, ignored);
     Err(if plan.extra {
         DecodeError::schema(message)
     } else {
@@ -355,7 +383,7 @@ pub(crate) fn decode_instances(
     let mut readers: Vec<Reader<'_>> = plan
         .targets
         .iter()
-        .map(|target| Reader::new(target, plan.observe))
+        .map(|target| Reader::new(target, Origin::Rows, plan.observe))
         .collect();
     for reader in &mut readers {
         reader.lengths.push(None);
@@ -407,7 +435,7 @@ pub(crate) fn decode_instances(
             Some(reader.finish()?)
         });
     }
-    let tensors = complete(plan, tensors)?;
+    let tensors = complete(plan, tensors, ignored)?;
     finish(plan, tensors, ignored)
 }
 

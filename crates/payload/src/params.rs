@@ -55,7 +55,7 @@ fn check_value(spec: &ParamSpec, scanner: &mut Scanner<'_>) -> Result<(), Decode
         if cell == Cell::Object {
             scanner.skip()?;
         }
-        return Err(invalid(spec, "a list is expected"));
+        return Err(invalid(spec, "no list"));
     }
     scanner.take(b'[');
     let mut first = true;

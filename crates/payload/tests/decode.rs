@@ -198,11 +198,11 @@ fn refusals_name_row_column_and_path() {
         ),
         (
             r#"{"dataframe_records": [{"a": 1, "b": true}, {"a": [], "b": 2}]}"#,
-            "row 1 at $.dataframe_records[1], column `a`",
+            "row 1 at $.dataframe_records[1].a, column `a`",
         ),
         (
             r#"{"inputs": {"a": [1, 2], "b": [1, {}]}}"#,
-            "row 1 at $.inputs.*[1], column `b`",
+            "row 1 at $.inputs.b[1], column `b`",
         ),
         (
             r#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1e300, 2]]}}"#,
@@ -218,7 +218,7 @@ fn refusals_name_row_column_and_path() {
         &tensor(Compat::Strict),
         r#"{"inputs": [[1, 2], [3, "no"]]}"#,
     );
-    assert!(message.contains("row 1 at `x`[1][1]"), "{message}");
+    assert!(message.contains("row 1 at $.inputs[1][1], input `x`"), "{message}");
     let error = plan.decode(Format::Csv, b"a,b\n1,2\n3,x\n").unwrap_err();
     assert!(error.message.contains("row 1, column `b`"), "{error}");
 }

@@ -97,7 +97,10 @@ async fn docs(State(state): State<ScoringState>, headers: HeaderMap, id: Request
 }
 
 async fn unknown(State(state): State<ScoringState>, id: RequestId) -> Response {
-    refuse(&state, ApiError::not_found(), id)
+    let error = ApiError::not_found(
+        "there is no such route; POST /invocations predicts, and GET /openapi.json lists the others",
+    );
+    refuse(&state, error, id)
 }
 
 async fn not_post(State(state): State<ScoringState>, id: RequestId) -> Response {

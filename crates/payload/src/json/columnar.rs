@@ -153,33 +153,32 @@ fn read_row(
     width: usize,
     scanner: &mut Scanner<'_>,
 ) -> Result<(), DecodeError> {
-    let place = Place::Record(format, row);
+    let wrong_length = || {
+        DecodeError::schema(format!(
+            "row {row} at $.{format}[{row}] must be a list of {width} values"
+        ))
+    };
     if scanner.peek() != Some(b'[') {
         if width != 1 {
             scanner.skip()?;
-            return Err(DecodeError::schema(format!(
-                "{place} must be a list of {width} values"
-            )));
+            return Err(wrong_length());
         }
-        return read_cell(frame, row, 0, place, scanner);
+        return read_cell(frame, row, 0, Place::Item(format, row), scanner);
     }
     scanner.take(b'[');
     let mut column = 0;
     while scanner.item(column == 0)? {
         if column == width {
-            return Err(DecodeError::schema(format!(
-                "{place} must be a list of {width} values"
-            )));
+            return Err(wrong_length());
         }
+        let place = Place::Field(format, row, column);
         read_cell(frame, row, column, place, scanner)?;
         column += 1;
     }
     if column == width {
         Ok(())
     } else {
-        Err(DecodeError::schema(format!(
-            "{place} must be a list of {width} values"
-        )))
+        Err(wrong_length())
     }
 }
 
@@ -194,7 +193,7 @@ fn scalar(
     if frame.columns.len() == 1 && plan.positional {
         frame.add_row()?;
         frame.mark(0);
-        let place = Place::Column(format, 0);
+        let place = Place::Value(format);
         frame
             .set(0, 0, cell)
             .map_err(|error| frame.cell_error(0, place, &error))?;
