@@ -20,8 +20,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tower::Service;
+
+/// Time for a new connection to send its first byte once the server stops: its request may be on
+/// the way.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
+/// When no connection came for so long, none waited to be accepted.
+const NO_MORE: Duration = Duration::from_millis(10);
 
 /// How connections are held and ended.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +43,8 @@ pub struct ServerSettings {
     pub header_read_timeout: Duration,
     /// Bytes of a request's head.
     pub header_bytes: usize,
+    /// Time that an answer may make no headway because the client does not read it.
+    pub write_timeout: Duration,
     /// Time for requests in flight to finish after shutdown begins.
     pub drain: Duration,
 }
@@ -46,6 +56,7 @@ impl Default for ServerSettings {
             first_byte_timeout: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(75),
             header_bytes: 64 << 10,
+            write_timeout: Duration::from_mins(1),
             drain: Duration::from_secs(25),
         }
     }
@@ -115,8 +126,8 @@ pub async fn bind(host: &str, port: u16) -> Result<TcpListener, BindError> {
 
 /// Serves `router` until `shutdown` completes and the connections have drained.
 ///
-/// After `shutdown` the listener is closed, idle connections are closed, and those with a request
-/// in flight answer it and close. What is not done within [`ServerSettings::drain`] is cut off.
+/// After `shutdown` the listener is closed, behind the connections that clients have opened already;
+/// idle connections are closed, and those with a request in flight answer it and close. What is not done within [`ServerSettings::drain`] is cut off.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -183,7 +194,7 @@ impl Acceptor {
             builder: self.builder.clone(),
             router: self.router.clone(),
             stop: self.stop.subscribe(),
-            first_byte_timeout: self.settings.first_byte_timeout,
+            settings: self.settings,
         };
         self.connections.spawn(async move {
             connection.run(stream, peer).await;
@@ -191,7 +202,20 @@ impl Acceptor {
         });
     }
 
-    async fn drain(self) -> ServeReport {
+    /// Takes the connections that wait in the listener's backlog: their clients have been told that
+    /// they are connected, and most have sent a request.
+    async fn accept_waiting(&mut self) {
+        let end = Instant::now() + LAST_WORD;
+        while Instant::now() < end
+            && let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned()
+            && let Ok(Ok((stream, peer))) = timeout(NO_MORE, self.listener.accept()).await
+        {
+            self.hold(stream, peer, slot);
+        }
+    }
+
+    async fn drain(mut self) -> ServeReport {
+        self.accept_waiting().await;
         let Self {
             listener,
             mut connections,
@@ -227,7 +251,7 @@ struct Connection {
     builder: http1::Builder,
     router: Router,
     stop: watch::Receiver<()>,
-    first_byte_timeout: Duration,
+    settings: ServerSettings,
 }
 
 impl Connection {
@@ -235,13 +259,21 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "the connection stays with delayed writes");
         }
-        tokio::select! {
-            heard = is_heard(&stream, self.first_byte_timeout) => if !heard { return },
-            _ = self.stop.changed() => return,
+        let heard = tokio::select! {
+            heard = is_heard(&stream, self.settings.first_byte_timeout) => heard,
+            _ = self.stop.changed() => is_heard(&stream, LAST_WORD).await,
+        };
+        if !heard {
+            return;
         }
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.settings.write_timeout));
         let router = self.router;
         let service = service_fn(move |request| call(&router, request));
-        let mut served = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        let mut served = pin!(
+            self.builder
+                .serve_connection(TokioIo::new(Box::pin(stream)), service)
+        );
         let outcome = tokio::select! {
             outcome = served.as_mut() => outcome,
             _ = self.stop.changed() => {

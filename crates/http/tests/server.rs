@@ -26,6 +26,7 @@ struct Running {
 fn router() -> Router {
     Router::new()
         .route("/fast", get(|| async { "fast" }))
+        .route("/long", get(|| async { vec![b'x'; 64 << 20] }))
         .route(
             "/slow",
             get(|| async {
@@ -183,6 +184,48 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     drop(first);
     assert!(read_to_end(&mut second).await.ends_with("fast"));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_loses_its_place() {
+    let running = start(ServerSettings {
+        connections: 1,
+        write_timeout: Duration::from_millis(200),
+        ..ServerSettings::default()
+    })
+    .await;
+    let mut deaf = running.connect().await;
+    send(&mut deaf, "GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut other = running.connect().await;
+    send(
+        &mut other,
+        "GET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    assert!(read_to_end(&mut other).await.ends_with("fast"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn connections_that_wait_to_be_accepted_are_answered() {
+    let running = start(ServerSettings::default()).await;
+    let request = "GET /fast HTTP/1.1\r\nhost: x\r\n\r\n";
+    let port = running.port;
+    // One thread runs the server and this test: nothing is accepted between these lines.
+    let clients: Vec<std::net::TcpStream> = (0..20)
+        .map(|_| {
+            let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+            std::io::Write::write_all(&mut client, request.as_bytes()).unwrap();
+            client
+        })
+        .collect();
+    let report = running.stop().await;
+    assert_eq!((report.accepted, report.cut_off), (20, 0));
+    for mut client in clients {
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut client, &mut answer).unwrap();
+        assert!(answer.ends_with("fast"), "{answer}");
+    }
 }
 
 #[tokio::test]
