@@ -218,7 +218,10 @@ fn refusals_name_row_column_and_path() {
         &tensor(Compat::Strict),
         r#"{"inputs": [[1, 2], [3, "no"]]}"#,
     );
-    assert!(message.contains("row 1 at $.inputs[1][1], input `x`"), "{message}");
+    assert!(
+        message.contains("row 1 at $.inputs[1][1], input `x`"),
+        "{message}"
+    );
     let error = plan.decode(Format::Csv, b"a,b\n1,2\n3,x\n").unwrap_err();
     assert!(error.message.contains("row 1, column `b`"), "{error}");
 }
