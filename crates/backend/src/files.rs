@@ -9,6 +9,10 @@ use serde_json::Value;
 
 use crate::{ModelSource, Refusal};
 
+const EDITED: &str =
+    "if the `MLmodel` file was edited by hand, undo that; else log the model again";
+const INCOMPLETE: &str = "a download or a copy may have left files out: fetch the model again";
+
 impl ModelSource {
     /// The file that the configuration names under `key`, or `default` where it names none.
     ///
@@ -21,10 +25,10 @@ impl ModelSource {
             None | Some(Value::Null) => default,
             Some(Value::String(name)) => name.as_str(),
             Some(_) => {
-                return Err(Refusal::new(format!(
-                    "`flavors.{}.{key}` is not a path",
-                    self.flavor
-                )));
+                return Err(
+                    Refusal::new(format!("`flavors.{}.{key}` is not a path", self.flavor))
+                        .with_hint(EDITED),
+                );
             }
         };
         inside(&self.directory, name)
@@ -32,13 +36,16 @@ impl ModelSource {
 }
 
 fn inside(directory: &Path, name: &str) -> Result<PathBuf, Refusal> {
-    let leaves = || Refusal::new(format!("`{name}` is outside the model directory"));
+    let leaves =
+        || Refusal::new(format!("`{name}` is outside the model directory")).with_hint(EDITED);
     let stays = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     if !Path::new(name).components().all(stays) {
         return Err(leaves());
     }
     let unreadable = |path: &Path, error: std::io::Error| {
-        Refusal::new(format!("`{}` cannot be found", path.display())).with_source(error)
+        Refusal::new(format!("`{}` cannot be found", path.display()))
+            .with_source(error)
+            .with_hint(INCOMPLETE)
     };
     let root = directory
         .canonicalize()
@@ -51,9 +58,10 @@ fn inside(directory: &Path, name: &str) -> Result<PathBuf, Refusal> {
         return Err(leaves());
     }
     if !path.is_file() {
-        return Err(Refusal::new(format!(
-            "`{name}` is not a file of the model directory"
-        )));
+        return Err(
+            Refusal::new(format!("`{name}` is not a file of the model directory"))
+                .with_hint(EDITED),
+        );
     }
     Ok(path)
 }

@@ -97,9 +97,22 @@ pub(crate) fn try_backend(
     });
     let Some((key, configuration)) = found else {
         let wanted = backend.flavors().join("`, `");
-        return Err(Refusal::new(format!("the model has no flavor `{wanted}`")));
+        let flavors: Vec<&str> = directory
+            .manifest
+            .flavors
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let has = match flavors.as_slice() {
+            [] => "it has none".to_owned(),
+            flavors => format!("its flavors are: {}", flavors.join(", ")),
+        };
+        return Err(
+            Refusal::new(format!("the model has no flavor `{wanted}`")).with_hint(format!(
+                "{has}; export the model to ONNX and log it with `mlflow.onnx`"
+            )),
+        );
     };
-    backend.check()?;
     let source = ModelSource {
         directory: directory.path.clone(),
         flavor: key.to_owned(),
@@ -173,28 +186,17 @@ fn nobody(directory: &ModelDirectory, refused: &[Candidate]) -> anyhow::Error {
             &describe(&candidate.refusal),
         ]);
     }
-    let flavors: Vec<&str> = directory
-        .manifest
-        .flavors
-        .keys()
-        .map(String::as_str)
-        .collect();
-    let hint = refused
+    let message = format!(
+        "no backend serves the model in `{}`{reasons}",
+        directory.path.display()
+    );
+    match refused
         .iter()
         .find_map(|candidate| candidate.refusal.hint.clone())
-        .unwrap_or_else(|| {
-            format!(
-                "its flavors are: {}; export the model to ONNX and log it with `mlflow.onnx`",
-                flavors.join(", ")
-            )
-        });
-    hinted(
-        format!(
-            "no backend serves the model in `{}`{reasons}",
-            directory.path.display()
-        ),
-        hint,
-    )
+    {
+        Some(hint) => hinted(message, hint),
+        None => anyhow::Error::msg(message),
+    }
 }
 
 /// A refusal in one line, with the cause underneath.

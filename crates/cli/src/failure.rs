@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use mlrs_backend::Refusal;
 use mlrs_client::{ResolveError, SettingsError, UriError};
+use mlrs_mlmodel::archive::ArchiveError;
 use mlrs_mlmodel::directory::OpenError;
 
 /// A message with a remedy, for errors that arise in this crate.
@@ -53,6 +54,9 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<OpenError>() {
         return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<ArchiveError>() {
+        return error.hint().map(str::to_owned);
     }
     if let Some(error) = error.downcast_ref::<ResolveError>() {
         return error.hint();

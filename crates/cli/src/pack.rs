@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 use mlrs_mlmodel::ModelDirectory;
 use mlrs_mlmodel::archive::{self, Limits, Progress};
@@ -60,7 +61,8 @@ pub(crate) fn unpack(arguments: &UnpackArguments) -> anyhow::Result<()> {
     let bar = progress::bytes("unpacking");
     archive::unpack(&arguments.archive, &directory, &limits, &mut |progress| {
         advance(&bar, &progress);
-    })?;
+    })
+    .with_context(|| format!("cannot unpack `{}`", arguments.archive.display()))?;
     bar.finish_and_clear();
     ModelDirectory::open(&directory)?;
     output::line(&directory.display().to_string())

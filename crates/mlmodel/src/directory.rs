@@ -214,7 +214,10 @@ pub fn open_model(
         name.push(format!("-{attempt}"));
         destination = scratch.join(name);
     }
-    archive::unpack(path, &destination, limits, progress)?;
+    archive::unpack(path, &destination, limits, progress).map_err(|source| OpenError::Archive {
+        archive: path.to_path_buf(),
+        source,
+    })?;
     ModelDirectory::open(destination)
 }
 

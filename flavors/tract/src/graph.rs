@@ -18,6 +18,8 @@ use crate::catch::caught;
 use crate::values::Finish;
 use crate::{HINT, classes, operators, zipmap};
 
+const DAMAGED: &str = "a download or a copy may have been cut short: fetch the model again";
+
 /// A graph that tract may be able to run.
 pub(crate) struct Graph {
     pub proto: ModelProto,
@@ -31,7 +33,9 @@ impl Graph {
     /// Reads the file at `path`; `name` is what errors call it.
     pub fn read(framework: &Onnx, path: &Path, name: &str) -> Result<Self, Refusal> {
         let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Refusal::new(format!("`{name}` is not an ONNX model")).with_source(error)
+            Refusal::new(format!("`{name}` is not an ONNX model"))
+                .with_source(error)
+                .with_hint(DAMAGED)
         };
         let mut proto = caught(|| framework.proto_model_for_path(path))
             .map_err(|error| unreadable(error.into()))?;
@@ -41,6 +45,7 @@ impl Graph {
             .filter(|graph| !graph.output.is_empty());
         let graph = graph.ok_or_else(|| {
             Refusal::new(format!("`{name}` is not an ONNX model: it has no graph"))
+                .with_hint(DAMAGED)
         })?;
         let declared = graph.output.clone();
         let labels = zipmap::strip(graph);

@@ -22,6 +22,8 @@ pub(crate) struct Shared {
 /// A model of the `onnx` flavor on tract.
 pub(crate) struct TractModel(Arc<Shared>);
 
+const MISSING: &str = "a file of the model is missing: fetch the model again, with all its files";
+
 impl TractModel {
     /// Loads the model at `path`, which lies inside the model directory.
     pub fn load(path: &Path) -> Result<Self, Refusal> {
@@ -38,7 +40,13 @@ impl TractModel {
         let directory = path.parent().unwrap_or(Path::new("."));
         let plans = Plans::new(&framework, &graph, directory).map_err(|error| {
             let reason = format!("tract cannot run `{name}`: {}", error.root_cause());
-            Refusal::new(reason).with_hint(HINT).with_source(error)
+            // Another engine would miss the same file.
+            let missing = error.chain().any(|cause| {
+                let cause = cause.downcast_ref::<std::io::Error>();
+                cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
+            });
+            let hint = if missing { MISSING } else { HINT };
+            Refusal::new(reason).with_hint(hint).with_source(error)
         })?;
         let Graph {
             inputs,

@@ -91,8 +91,13 @@ pub enum OpenError {
         source: SignatureError,
     },
     /// The archive cannot be unpacked.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
+    #[error("cannot unpack `{}`", archive.display())]
+    Archive {
+        /// The archive.
+        archive: PathBuf,
+        /// Why.
+        source: ArchiveError,
+    },
 }
 
 impl OpenError {
@@ -149,7 +154,7 @@ impl OpenError {
             Self::Signature { .. } => {
                 "log the model again, or set the signature with `mlflow.models.set_signature`".to_owned()
             }
-            Self::Archive(error) => return error.hint().map(str::to_owned),
+            Self::Archive { source, .. } => return source.hint().map(str::to_owned),
             Self::Unreadable { .. } => return None,
         })
     }
