@@ -1,4 +1,6 @@
 //! Nothing to link against: this package exists for its integration tests.
 //!
 //! They drive the built `mlrs` binary as a user does. `differential/` asks it and MLflow's own
-//! scoring server the same questions; `python/` makes the models, the questions and that server.
+//! scoring server the same questions; `registry/` follows model URIs to a real server; `robust/`
+//! has what goes wrong: bad requests, models and clients, and the signal to stop. `python/` makes
+//! the models, the questions and the servers.
