@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use mlrs_backend::ValueInfo;
-use mlrs_payload::{AnswerShape, Compat, Format, InputPlan, encode};
+use mlrs_payload::{AnswerShape, Compat, Decoded, Format, InputPlan, encode};
 use mlrs_runtime::{InService, Settings};
 
 use crate::cache::CacheArguments;
@@ -114,9 +114,8 @@ fn open_input(path: &std::path::Path) -> anyhow::Result<Box<dyn Read>> {
 }
 
 impl Predictor {
-    /// Answers one body; gives the shape and the text of the answer.
-    fn answer(&self, format: Format, body: &[u8]) -> anyhow::Result<(AnswerShape, Vec<u8>)> {
-        let decoded = self.plan.decode(format, body)?;
+    /// Answers what was decoded; gives the shape and the text of the answer.
+    fn answer(&self, decoded: Decoded) -> anyhow::Result<(AnswerShape, Vec<u8>)> {
         let deadline = Instant::now() + Duration::from_hours(24);
         let prediction = self
             .runtime
@@ -139,7 +138,7 @@ impl Predictor {
         input
             .read_to_end(&mut body)
             .context("the input cannot be read")?;
-        let (_, text) = self.answer(Format::Json, &body)?;
+        let (_, text) = self.answer(self.plan.decode(Format::Json, &body)?)?;
         answer.write(&text)
     }
 
@@ -154,9 +153,10 @@ impl Predictor {
         let mut batches = 0;
         let mut body = Vec::new();
         while let Some(rows) = lines.next_batch(&mut body, batches == 0)? {
+            let decoded = self.plan.decode_csv_part(&body, first_row)?;
             let (shape, text) = self
-                .answer(Format::Csv, &body)
-                .with_context(|| format!("in the batch that begins with data row {first_row}"))?;
+                .answer(decoded)
+                .with_context(|| format!("in the batch that begins with row {first_row}"))?;
             let inner = if shape == AnswerShape::Records {
                 records(&text)
             } else {

@@ -19,8 +19,12 @@ const MISSING: [&str; 19] = [
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
-/// Decodes a CSV body.
-pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeError> {
+/// Decodes a CSV body, whose rows are called `first_row` and on in errors.
+pub(crate) fn decode(
+    plan: &InputPlan,
+    body: &[u8],
+    first_row: usize,
+) -> Result<Decoded, DecodeError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let text = std::str::from_utf8(body).map_err(|error| {
         DecodeError::malformed(format!(
@@ -47,7 +51,8 @@ pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeErr
     while reader.next(&mut record)? {
         if record.len() > order.len() {
             return Err(DecodeError::malformed(format!(
-                "row {row}: expected {} fields, saw {}",
+                "row {}: expected {} fields, saw {}",
+                first_row + row,
                 order.len(),
                 record.len()
             )));
@@ -57,7 +62,7 @@ pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeErr
             let Some(column) = *column else { continue };
             let field = record.get(position).map_or("", |field| &**field);
             set(&mut frame, row, column, field, text_columns[column])
-                .map_err(|error| frame.cell_error(column, Place::Row(row), &error))?;
+                .map_err(|error| frame.cell_error(column, Place::Row(first_row + row), &error))?;
         }
         row += 1;
     }

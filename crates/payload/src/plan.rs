@@ -231,8 +231,17 @@ impl InputPlan {
     pub fn decode(&self, format: Format, body: &[u8]) -> Result<Decoded, DecodeError> {
         match format {
             Format::Json => body::decode(self, body),
-            Format::Csv => csv::decode(self, body),
+            Format::Csv => csv::decode(self, body, 0),
         }
+    }
+
+    /// Decodes a part of a long CSV: the header, and rows of which the first is row `first_row` of
+    /// the whole. Errors name rows as the whole counts them, from 0.
+    ///
+    /// # Errors
+    /// As [`InputPlan::decode`].
+    pub fn decode_csv_part(&self, body: &[u8], first_row: usize) -> Result<Decoded, DecodeError> {
+        csv::decode(self, body, first_row)
     }
 }
 
