@@ -8,6 +8,7 @@ use mlrs_backend::Refusal;
 use mlrs_client::{ResolveError, SettingsError, UriError};
 use mlrs_mlmodel::archive::ArchiveError;
 use mlrs_mlmodel::directory::OpenError;
+use mlrs_onnxruntime::install::InstallError;
 
 /// A message with a remedy, for errors that arise in this crate.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,9 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<UriError>() {
         return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<InstallError>() {
+        return error.hint().map(str::to_owned);
     }
     error
         .downcast_ref::<mlrs_http::BindError>()

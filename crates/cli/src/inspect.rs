@@ -99,7 +99,7 @@ fn facts(source: &Source, size: u64) -> Vec<(&'static str, Option<String>)> {
         .collect::<Vec<_>>()
         .join(", ");
     vec![
-        ("path", Some(source.directory.path.display().to_string())),
+        ("path", Some(source.path.display().to_string())),
         ("name", source.identity.name.clone()),
         ("version", source.identity.version.clone()),
         ("model id", manifest.model_id.clone()),
@@ -203,7 +203,7 @@ fn as_json(source: &Source, size: u64, verdicts: &[Verdict], chosen: Option<&str
         })
         .collect();
     json!({
-        "path": source.directory.path,
+        "path": source.path,
         "name": source.identity.name,
         "version": source.identity.version,
         "model_id": manifest.model_id,

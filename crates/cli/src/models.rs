@@ -68,10 +68,10 @@ struct ServeArguments {
     #[arg(short, long, value_name = "URI")]
     model_uri: String,
     /// The port to listen on
-    #[arg(short, long, default_value_t = 5000)]
+    #[arg(short, long, default_value_t = 5000, env = "MLFLOW_PORT")]
     port: u16,
     /// The address to listen on
-    #[arg(short, long, default_value = "127.0.0.1")]
+    #[arg(short, long, default_value = "127.0.0.1", env = "MLFLOW_HOST")]
     host: String,
     /// Seconds that a request may take
     #[arg(short, long, default_value_t = 60, env = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..))]

@@ -1,8 +1,8 @@
 //! `mlrs onnxruntime`: the shared library that the backend `onnxruntime` loads.
 //!
 //! It is taken out of the official Python wheel. A wheel on disk needs nothing else; without one,
-//! the package installer that the machine has (uv or pip) fetches it from the index that it is
-//! configured for, and checks the digest that the index states.
+//! the machine's pip fetches it from the index that it is configured for, and checks the digest that
+//! the index states.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -115,8 +115,8 @@ struct Download {
     _folder: tempfile::TempDir,
 }
 
-/// Lets the machine's package installer fetch the wheel into `folder`. The installer shows its own
-/// progress and checks the index's digest.
+/// Lets the machine's pip fetch the wheel into `folder`. It shows its own progress, and checks the
+/// index's digest.
 fn fetch(arguments: &InstallArguments, folder: &Path) -> anyhow::Result<PathBuf> {
     let package = format!("onnxruntime=={}", arguments.version);
     let mut tried = Vec::new();
@@ -137,7 +137,8 @@ fn fetch(arguments: &InstallArguments, folder: &Path) -> anyhow::Result<PathBuf>
         if let Some(index) = &arguments.index_url {
             command.args(["--index-url", index]);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        // Our standard output is for the path of the library; progress goes beside it.
+        command.stdin(Stdio::null()).stdout(std::io::stderr());
         match command.status() {
             Ok(status) if status.success() => return find_wheel(folder),
             Ok(status) => tried.push(format!(

@@ -46,12 +46,12 @@ pub(crate) struct ServerArguments {
     #[arg(
         long,
         default_value = "127.0.0.1",
-        env = "MLRS_HOST",
+        env = "MLFLOW_HOST",
         value_name = "ADDRESS"
     )]
     pub(crate) host: String,
     /// The port to listen on; 0 takes any free one
-    #[arg(short, long, default_value_t = 5000, env = "MLRS_PORT")]
+    #[arg(short, long, default_value_t = 5000, env = "MLFLOW_PORT")]
     pub(crate) port: u16,
     /// Seconds that a request may take from its head to its answer
     #[arg(short, long, default_value_t = 60, env = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", value_name = "SECONDS",

@@ -35,6 +35,8 @@ pub(crate) struct PullArguments {
 
 /// A model directory, and what the registry said of it.
 pub(crate) struct Source {
+    /// The directory or archive, as a person would name it.
+    pub(crate) path: PathBuf,
     /// The directory.
     pub(crate) directory: ModelDirectory,
     /// The name, version, run and id, as far as they are known.
@@ -70,13 +72,15 @@ pub(crate) fn open(uri: &str, cache: &CacheArguments) -> anyhow::Result<Source> 
         })?;
         bar.finish_and_clear();
         return Ok(Source {
+            path,
             directory,
             identity,
             scratch: Some(scratch),
         });
     }
     Ok(Source {
-        directory: ModelDirectory::open(path)?,
+        directory: ModelDirectory::open(&path)?,
+        path,
         identity,
         scratch: None,
     })

@@ -99,6 +99,10 @@ impl BindError {
                 "the address is not one of this machine; `0.0.0.0` listens on all of them"
                     .to_owned(),
             ),
+            // What the name lookup of the system says has no kind.
+            _ if self.host.parse::<std::net::IpAddr>().is_err() => {
+                Some("the name cannot be looked up: give an IP address of this machine".to_owned())
+            }
             _ => None,
         }
     }

@@ -58,6 +58,21 @@ pub enum InstallError {
     TooOld { path: PathBuf, version: Version },
 }
 
+impl InstallError {
+    /// What the user can do, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Read { .. } | Self::Write { .. } => None,
+            Self::Digest { .. } => {
+                Some("the file is not the one that the digest is of: download both again")
+            }
+            _ => Some(
+                "download the `onnxruntime` wheel for this platform again, or run `mlrs onnxruntime install` without --wheel",
+            ),
+        }
+    }
+}
+
 /// Installs the library of the wheel at `wheel` as `CACHE/onnxruntime/VERSION/libonnxruntime.so.VERSION`.
 ///
 /// The library appears whole or not at all. `sha256` is the expected digest of the wheel in

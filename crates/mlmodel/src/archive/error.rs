@@ -160,7 +160,7 @@ impl ArchiveError {
                 "no tool that packs a model writes this: do not trust the archive"
             }
             Self::TooManyEntries { .. } | Self::TooLarge { .. } => {
-                "raise the limit if you trust the archive, or unpack it yourself"
+                "if you trust the archive, unpack it with `mlrs unpack --max-bytes`, or yourself, and name the folder"
             }
             Self::Encrypted { .. } => "unpack it with the password and name the folder",
             Self::Method { .. } => {
