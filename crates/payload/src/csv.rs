@@ -92,6 +92,14 @@ fn set(
     text: bool,
 ) -> Result<(), CellError> {
     let rule = frame.rule(column);
+    if rule.casts == Casts::Lossless
+        && !text
+        && let Some((number, length)) = number::read(field.as_bytes())
+        && length == field.len()
+    {
+        // No word for a missing value is a number.
+        return frame.set(row, column, Cell::Number(number));
+    }
     let missing = MISSING.binary_search(&field).is_ok();
     if rule.casts != Casts::Lossless
         && let Declared::Type(declared) = rule.declared

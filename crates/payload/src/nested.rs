@@ -114,12 +114,44 @@ impl<'t> Reader<'t> {
     ) -> Result<usize, DecodeError> {
         let mut count = 0;
         while scanner.item(count == 0)? {
+            let rows = self.read_rows(level, scanner);
+            if rows > 0 {
+                count += rows;
+                continue;
+            }
             self.place.push(count);
             self.read(level + 1, scanner)?;
             self.place.pop();
             count += 1;
         }
         Ok(count)
+    }
+
+    /// Reads innermost lists that are as long as those before, or as declared, as far as they are
+    /// plain numbers, and gives how many there were.
+    fn read_rows(&mut self, level: usize, scanner: &mut Scanner<'_>) -> usize {
+        let rank = level + 2;
+        let declared = || match &self.target.shape {
+            Some(shape) if shape.len() == rank => shape.last().copied().flatten(),
+            _ => None,
+        };
+        let width = match self.lengths.get(level + 1) {
+            Some(length) => *length,
+            None => declared(),
+        };
+        let Some(width) = width else { return 0 };
+        if self.rank.is_some_and(|known| known != rank)
+            || self.observe
+            || !self.target.rule.plain_float
+        {
+            return 0;
+        }
+        let rows = with_data!(&mut self.data, values => scanner.number_rows(width, values));
+        if rows > 0 && self.rank.is_none() {
+            self.rank = Some(rank);
+            self.lengths.push(Some(width));
+        }
+        rows
     }
 
     /// The innermost lists, where nearly all time goes: one type, one loop.

@@ -255,6 +255,25 @@ fn what_the_signature_asks_for_must_be_there() {
 }
 
 #[test]
+fn what_is_not_utf8_is_refused_wherever_it_stands() {
+    let plan = columns(Compat::Strict);
+    for body in [
+        &b"{\"dataframe_split\": {\"columns\": [\"a\", \"\xff\"], \"data\": [[1, 2]]}}"[..],
+        b"{\"\xff\": 1, \"inputs\": {\"a\": [1], \"b\": [2]}}",
+        b"{\"ignored\": [\"\xc3\"], \"inputs\": {\"a\": [1], \"b\": [2]}}",
+        b"{\"inputs\": {\"a\": [1], \"b\": [2]}, \"params\": {\"x\": \"\xe2\x82\"}}",
+        b"{\"inputs\": {\"a\": [1], \"b\": [2]}}\xff",
+        b"{\"inputs\": {\"a\": [1\xff], \"b\": [2]}}",
+        b"[\"\xff",
+    ] {
+        let error = plan.decode(Format::Json, body).unwrap_err();
+        let at = String::from_utf8_lossy(body).find('\u{fffd}').unwrap();
+        let expected = format!("UTF-8 encoded string. Error: invalid byte at {at}");
+        assert!(error.message.ends_with(&expected), "{error}: {expected}");
+    }
+}
+
+#[test]
 fn malformed_bodies_are_refused() {
     let plan = columns(Compat::Strict);
     for body in [

@@ -23,7 +23,11 @@ const LANGUAGE_MODEL_KEYS: [&str; 3] = ["messages", "prompt", "input"];
 /// Decodes a JSON body.
 pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeError> {
     let text = super::encoding::utf8(body)?;
-    let mut scanner = Scanner::new(text.as_bytes());
+    decode_utf8(plan, &text).map_err(|error| super::encoding::blame(&text, error))
+}
+
+fn decode_utf8(plan: &InputPlan, text: &[u8]) -> Result<Decoded, DecodeError> {
+    let mut scanner = Scanner::new(text);
     match scanner.peek() {
         Some(b'{') => {}
         first => return Err(not_an_object(scanner, first)),

@@ -46,7 +46,7 @@ const POWERS: [f64; 23] = [
 ];
 
 /// Digits that a `u64` certainly holds.
-const SAFE_DIGITS: usize = 19;
+pub(super) const SAFE_DIGITS: usize = 19;
 
 /// Reads the number at the start of `text`, which begins with a digit or a minus sign, by the
 /// grammar of RFC 8259. Returns it with its length in bytes, or `None` when it breaks the grammar.
@@ -142,10 +142,8 @@ fn wide_integer(text: &[u8]) -> Number {
 #[inline]
 fn digits(text: &[u8], mut at: usize, mantissa: &mut u64) -> usize {
     while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let values = u64::from_le_bytes(*chunk) ^ 0x3030_3030_3030_3030;
-        // The first byte beyond nine has its high bit set; those behind it may be wrong.
-        let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
-        let count = others.trailing_zeros() / 8;
+        let values = digit_values(u64::from_le_bytes(*chunk));
+        let count = others_than_digits(values).trailing_zeros() / 8;
         if count == 8 {
             *mantissa = mantissa
                 .wrapping_mul(100_000_000)
@@ -171,9 +169,22 @@ fn digits(text: &[u8], mut at: usize, mantissa: &mut u64) -> usize {
 /// Powers of ten up to the seventh.
 const TENS: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
 
+/// The values of eight digits, where they are digits.
+#[inline]
+pub(super) const fn digit_values(text: u64) -> u64 {
+    text ^ 0x3030_3030_3030_3030
+}
+
+/// The high bits of the bytes that are beyond nine: right up to the first one, and zero where there
+/// is none.
+#[inline]
+pub(super) const fn others_than_digits(values: u64) -> u64 {
+    (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080
+}
+
 /// The number of eight digits, each the value of one byte, the first digit in the lowest one.
 #[inline]
-const fn eight_digits(values: u64) -> u64 {
+pub(super) const fn eight_digits(values: u64) -> u64 {
     let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
     let first = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
     let second = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);

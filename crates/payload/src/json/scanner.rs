@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
+use super::matrix;
 use super::number::{self, Number};
+use crate::convert::Element;
 
 /// How deep values that nobody asked for may nest.
 const DEPTH: usize = 512;
@@ -59,7 +61,8 @@ pub(crate) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// A cursor at the start of `text`, which must be valid UTF-8.
+    /// A cursor at the start of `text`. What stands in double quotes is checked to be UTF-8, and
+    /// nothing else can be beyond ASCII.
     pub(crate) const fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
@@ -67,11 +70,6 @@ impl<'a> Scanner<'a> {
     /// Where it stands, in bytes.
     pub(crate) const fn position(&self) -> usize {
         self.at
-    }
-
-    /// Goes back to an earlier position.
-    pub(crate) const fn back_to(&mut self, position: usize) {
-        self.at = position;
     }
 
     /// The text between two positions.
@@ -206,6 +204,18 @@ impl<'a> Scanner<'a> {
         Some(count)
     }
 
+    /// Reads rows of `width` plain numbers up to the first row that is anything else; the scanner
+    /// stands before a row, and after the last one that was read. Gives their number.
+    #[inline]
+    pub(crate) fn number_rows<E: Element>(&mut self, width: usize, values: &mut Vec<E>) -> usize {
+        if self.peek() != Some(b'[') {
+            return 0;
+        }
+        let (rows, end) = matrix::read_rows(self.text, self.at, width, values);
+        self.at = end;
+        rows
+    }
+
     /// The next scalar; a list or an object is announced, and not entered.
     #[inline]
     pub(crate) fn cell(&mut self) -> Result<Cell<'a>, SyntaxError> {
@@ -261,6 +271,20 @@ impl<'a> Scanner<'a> {
     fn raw_text(&mut self) -> Result<&'a [u8], SyntaxError> {
         let start = self.at + 1;
         let mut at = start;
+        // Keys and names are short and plain: then this is all.
+        while let Some(word) = self.text.get(at..).and_then(|rest| rest.first_chunk()) {
+            let special = special_bytes(u64::from_le_bytes(*word));
+            if special == 0 {
+                at += 8;
+                continue;
+            }
+            at += special.trailing_zeros() as usize / 8;
+            if self.text[at] != b'"' {
+                break;
+            }
+            self.at = at + 1;
+            return Ok(&self.text[start..at]);
+        }
         loop {
             let Some(step) = self
                 .text
@@ -278,6 +302,9 @@ impl<'a> Scanner<'a> {
         let raw = &self.text[start..at];
         if raw.iter().any(|byte| *byte < 0x20) {
             return Err(self.error("text without control characters"));
+        }
+        if !raw.is_ascii() && std::str::from_utf8(raw).is_err() {
+            return Err(self.error("text in UTF-8"));
         }
         self.at = at + 1;
         Ok(raw)
@@ -334,6 +361,18 @@ impl<'a> Scanner<'a> {
         }
         Ok(false)
     }
+}
+
+/// The high bits of the bytes that end plain text in double quotes: quotes, backslashes, control
+/// characters, and what is not ASCII. Right up to the first one, and zero where there is none.
+#[inline]
+const fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let quotes = word ^ (ONES * b'"' as u64);
+    let escapes = word ^ (ONES * b'\\' as u64);
+    let zeros = quotes.wrapping_sub(ONES) & !quotes | escapes.wrapping_sub(ONES) & !escapes;
+    let controls = word.wrapping_sub(ONES * 0x20) & !word;
+    (zeros | controls | word) & (ONES * 0x80)
 }
 
 /// The text behind a raw key or value: escapes resolved. `None` when an escape is wrong. A lone
@@ -469,6 +508,18 @@ mod tests {
                 return Ok(());
             }
             prop_assert_eq!(ours, theirs.is_ok(), "{}", text);
+        }
+
+        #[test]
+        fn special_bytes_are_found(word: [u8; 8], letters in "[a-z\"\\\\\n\x7f ]{8}") {
+            for word in [&word, letters.as_bytes().first_chunk().unwrap()] {
+                let first = word.iter().position(|byte| {
+                    !(0x20..0x80).contains(byte) || matches!(byte, b'"' | b'\\')
+                });
+                let found = super::special_bytes(u64::from_le_bytes(*word));
+                let at = (found != 0).then(|| found.trailing_zeros() as usize / 8);
+                prop_assert_eq!(at, first);
+            }
         }
 
         #[test]

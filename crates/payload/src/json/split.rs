@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::read_cell;
 use super::scanner::{Cell, Scanner, SyntaxError, unescape};
-use crate::convert::{Casts, Element, convert, push_float};
+use crate::convert::{Casts, Element, convert};
 use crate::error::DecodeError;
 use crate::frame::{Frame, Place};
 use crate::plan::{Column, Decoded, FramePlan};
@@ -70,7 +70,7 @@ fn read_names<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Vec<Cow<'a, str>>>
         return Ok(None);
     }
     scanner.expect(b'[', "a list of column names")?;
-    let mut names = Vec::new();
+    let mut names = Vec::with_capacity(32);
     while scanner.item(names.is_empty())? {
         match scanner.cell()? {
             Cell::Text(name) => names.push(name),
@@ -252,21 +252,14 @@ fn plain_rows<E: Element>(
 ) -> Result<Result<(), CellFault>, DecodeError> {
     let width = columns.len();
     while scanner.item(*rows == 0)? {
+        let plain = scanner.number_rows(width, values);
+        if plain > 0 {
+            *rows += plain;
+            continue;
+        }
         if !scanner.take(b'[') {
             return Err(width_error(*rows, width));
         }
-        let start = scanner.position();
-        let filled = values.len();
-        if scanner.plain_numbers(|value| push_float(values, value)) == Some(width) {
-            *rows += 1;
-            if *rows == 1 {
-                // A guess from the first row: most payloads are regular, and growing copies.
-                values.reserve(scanner.remaining() / scanner.position().max(1) * width);
-            }
-            continue;
-        }
-        values.truncate(filled);
-        scanner.back_to(start);
         for (position, column) in columns.iter().enumerate() {
             if !scanner.item(position == 0)? {
                 return Err(width_error(*rows, width));
