@@ -7,6 +7,7 @@ use crate::Batch;
 use crate::convert::{CellError, Element, Rule, convert, push_float};
 use crate::error::DecodeError;
 use crate::frame::{accepts, inferred_array, inferred_error, kind_of, member, missing_inputs};
+use crate::json::matrix::Attempts;
 use crate::json::scanner::{Cell, Scanner, unescape};
 use crate::plan::{AnswerShape, Decoded, TensorPlan, TensorTarget};
 use crate::tensor::{Tensor, TensorData};
@@ -37,6 +38,7 @@ struct Reader<'t> {
     /// The level of the values, once one has been met.
     rank: Option<usize>,
     kinds: u8,
+    attempts: Attempts,
     /// Indices of the lists that are open, for messages.
     place: Vec<usize>,
 }
@@ -52,6 +54,7 @@ impl<'t> Reader<'t> {
             lengths: Vec::new(),
             rank: None,
             kinds: 0,
+            attempts: Attempts::default(),
             place: Vec::new(),
         }
     }
@@ -146,7 +149,7 @@ impl<'t> Reader<'t> {
         {
             return 0;
         }
-        let rows = with_data!(&mut self.data, values => scanner.number_rows(width, values));
+        let rows = with_data!(&mut self.data, values => scanner.number_rows(width, values, &mut self.attempts));
         if rows > 0 && self.rank.is_none() {
             self.rank = Some(rank);
             self.lengths.push(Some(width));

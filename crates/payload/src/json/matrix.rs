@@ -31,6 +31,34 @@ const STRIDE: usize = 64;
 /// Ends that are written at once.
 const GROUP: usize = 4;
 
+/// Whether reading in two steps is worth another attempt: the first step looks far ahead, which is
+/// in vain where rows of other things are many.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    /// Rows to leave to the scanner.
+    pause: u32,
+    /// Attempts in a row that came to nothing.
+    failed: u32,
+}
+
+impl Attempts {
+    /// Asked before each row.
+    fn allow(&mut self) -> bool {
+        let now = self.pause == 0;
+        self.pause = self.pause.saturating_sub(1);
+        now
+    }
+
+    fn note(&mut self, rows: usize) {
+        self.failed = if rows > 0 {
+            0
+        } else {
+            (self.failed + 1).min(6)
+        };
+        self.pause = (1 << self.failed) - 1;
+    }
+}
+
 /// Reads rows of `width` numbers, the first of which begins with a bracket at `start`, and appends
 /// the numbers to `values`. Gives how many rows were read and where the last one ends.
 pub(super) fn read_rows<E: Element>(
@@ -38,7 +66,11 @@ pub(super) fn read_rows<E: Element>(
     start: usize,
     width: usize,
     values: &mut Vec<E>,
+    attempts: &mut Attempts,
 ) -> (usize, usize) {
+    if !attempts.allow() {
+        return (0, start);
+    }
     let filled = values.len();
     let table = Table { text, start, width };
     let (rows, end) = if width > 0 && text.get(start) == Some(&b'[') {
@@ -47,6 +79,7 @@ pub(super) fn read_rows<E: Element>(
         (0, start)
     };
     values.truncate(filled + rows * width);
+    attempts.note(rows);
     (rows, end)
 }
 
@@ -166,14 +199,15 @@ impl<E: Element> Numbers<E> {
     }
 }
 
-/// The number between `start` and `end` by way of the nearest double. `None` where there is none,
-/// or where it does not fit.
+/// The number between `start` and `end`, whatever its form, by way of the nearest double. `None`
+/// where there is none, or where it does not fit.
 #[cold]
 #[inline(never)]
 fn slow<E: Element>(text: &[u8], start: usize, end: usize) -> Option<E> {
     let value = fixed_point(text, start, end).or_else(|| {
-        let (value, at) = number::read_float(text, start)?;
-        (at == end).then_some(value)
+        let text = text.get(start..end)?;
+        let (number, length) = number::read(text)?;
+        (length == text.len()).then(|| number.to_f64())
     })?;
     let element = E::from_float(value);
     (!element.overflowed()).then_some(element)
@@ -350,6 +384,8 @@ fn single(text: &[u8], start: usize, end: usize) -> Option<f32> {
     let significand = eight_digits(first) * TENS[8] + eight_digits(second);
     let mut others = others_than_digits(first) | others_than_digits(second);
     let mut doubt = whole > 1 && first as u8 == 0;
+    // An integer has no negative zero.
+    doubt |= length == 1 && negative;
     if length > 16 {
         let rest = u64::from_le_bytes(*text.get(..end)?.last_chunk()?);
         others |= others_than_digits(digit_values(rest));
@@ -434,12 +470,17 @@ fn first_digits(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{fixed_point, read_rows, single};
+    use super::{Attempts, fixed_point, single};
+    use crate::convert::Element;
     use proptest::prelude::*;
+
+    fn read_rows<E: Element>(text: &[u8], width: usize, values: &mut Vec<E>) -> (usize, usize) {
+        super::read_rows(text, 0, width, values, &mut Attempts::default())
+    }
 
     fn rows(text: &str, width: usize) -> (usize, String, Vec<f64>) {
         let mut values = vec![7.0f64];
-        let (rows, end) = read_rows(text.as_bytes(), 0, width, &mut values);
+        let (rows, end) = read_rows(text.as_bytes(), width, &mut values);
         assert_eq!(values.remove(0).to_bits(), 7.0f64.to_bits());
         (rows, text[end..].to_owned(), values)
     }
@@ -492,8 +533,23 @@ mod tests {
     fn a_value_that_single_precision_cannot_hold_is_left_to_others() {
         let mut values: Vec<f32> = Vec::new();
         let text = b"[1.5], [1e39], [2.5]]";
-        assert_eq!(read_rows(text, 0, 1, &mut values).0, 1);
+        assert_eq!(read_rows(text, 1, &mut values).0, 1);
         assert_eq!(values, [1.5]);
+    }
+
+    #[test]
+    fn attempts_grow_rare_where_they_come_to_nothing() {
+        let mut attempts = Attempts::default();
+        let mut made = 0;
+        for _ in 0..1000 {
+            if attempts.allow() {
+                made += 1;
+                attempts.note(0);
+            }
+        }
+        assert!((10..30).contains(&made), "{made}");
+        attempts.note(1);
+        assert!(attempts.allow());
     }
 
     proptest! {
@@ -527,6 +583,7 @@ mod tests {
             if let Some(value) = single(padded.as_bytes(), 16, 16 + text.len()) {
                 let expected = text.parse::<f64>().unwrap() as f32;
                 prop_assert_eq!(value.to_bits(), expected.to_bits(), "{}", text);
+                prop_assert_ne!(&text, "-0", "an integer has no negative zero");
             }
         }
 

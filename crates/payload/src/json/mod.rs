@@ -7,7 +7,7 @@ pub(crate) mod body;
 mod columnar;
 mod decimal;
 mod encoding;
-mod matrix;
+pub(crate) mod matrix;
 pub(crate) mod number;
 mod records;
 pub(crate) mod scanner;

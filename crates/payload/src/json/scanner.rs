@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::matrix;
+use super::matrix::{self, Attempts};
 use super::number::{self, Number};
 use crate::convert::Element;
 
@@ -207,11 +207,16 @@ impl<'a> Scanner<'a> {
     /// Reads rows of `width` plain numbers up to the first row that is anything else; the scanner
     /// stands before a row, and after the last one that was read. Gives their number.
     #[inline]
-    pub(crate) fn number_rows<E: Element>(&mut self, width: usize, values: &mut Vec<E>) -> usize {
+    pub(crate) fn number_rows<E: Element>(
+        &mut self,
+        width: usize,
+        values: &mut Vec<E>,
+        attempts: &mut Attempts,
+    ) -> usize {
         if self.peek() != Some(b'[') {
             return 0;
         }
-        let (rows, end) = matrix::read_rows(self.text, self.at, width, values);
+        let (rows, end) = matrix::read_rows(self.text, self.at, width, values, attempts);
         self.at = end;
         rows
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::matrix::Attempts;
 use super::read_cell;
 use super::scanner::{Cell, Scanner, SyntaxError, unescape};
 use crate::convert::{Casts, Element, convert};
@@ -251,8 +252,9 @@ fn plain_rows<E: Element>(
     scanner: &mut Scanner<'_>,
 ) -> Result<Result<(), CellFault>, DecodeError> {
     let width = columns.len();
+    let mut attempts = Attempts::default();
     while scanner.item(*rows == 0)? {
-        let plain = scanner.number_rows(width, values);
+        let plain = scanner.number_rows(width, values, &mut attempts);
         if plain > 0 {
             *rows += plain;
             continue;

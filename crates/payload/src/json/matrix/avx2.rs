@@ -111,6 +111,8 @@ fn single(text: &[u8], start: usize, end: usize) -> Option<f32> {
     let digits = _mm_shuffle_epi8(values, load(&DIGITS[whole]));
     let others = _mm_subs_epu8(digits, _mm_set1_epi8(9));
     let mut doubt = whole > 1 && text[start] == b'0';
+    // An integer has no negative zero.
+    doubt |= length == 1 && negative;
     let mut is_number = _mm_testz_si128(others, others) == 1;
     // Two digits each, then four, then eight.
     let pairs = _mm_maddubs_epi16(digits, _mm_set1_epi16(0x010a));
