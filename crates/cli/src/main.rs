@@ -9,6 +9,7 @@ mod engine;
 mod failure;
 mod inspect;
 mod logging;
+mod memory;
 mod models;
 mod onnxruntime;
 mod output;

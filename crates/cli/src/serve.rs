@@ -14,6 +14,7 @@ use mlrs_scoring::{ExampleOutcome, ModelInfo, ScoringSettings, ScoringState};
 use crate::cache::CacheArguments;
 use crate::engine::{self, EngineArguments, Loaded};
 use crate::logging::{self, LogArguments};
+use crate::memory;
 use crate::output;
 use crate::source::{self, Source};
 
@@ -144,6 +145,7 @@ impl LimitArguments {
 /// Runs `mlrs serve`.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::start(&arguments.log)?;
+    memory::keep_for_next_request();
     let started = Instant::now();
     let source = source::open(&arguments.model, &arguments.cache)?;
     let (sessions, threads) = arguments.limits.threads();
