@@ -23,16 +23,11 @@ pub trait Backend: Send + Sync {
     /// The flavor keys of `MLmodel` that it serves: `onnx`.
     fn flavors(&self) -> &'static [&'static str];
 
-    /// Whether it can be used on this machine.
-    ///
-    /// # Errors
-    /// Says why not, and what to do.
-    fn check(&self) -> Result<(), Refusal>;
-
     /// Loads a model.
     ///
     /// # Errors
-    /// Says why this backend does not serve that model. The next candidate may.
+    /// Says why this backend does not serve that model, or cannot be used on this machine. The next
+    /// candidate may.
     fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Box<dyn Model>, Refusal>;
 }
 

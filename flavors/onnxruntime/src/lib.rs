@@ -70,10 +70,6 @@ impl Backend for OnnxRuntime {
         &["onnx"]
     }
 
-    fn check(&self) -> Result<(), Refusal> {
-        self.library().map(|_| ())
-    }
-
     fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Box<dyn Model>, Refusal> {
         let path = source.file("data", "model.onnx")?;
         let (located, version) = self.library()?;

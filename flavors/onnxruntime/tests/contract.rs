@@ -39,7 +39,7 @@ fn keeps_the_contract() {
     let Some(backend) = backend("keeps_the_contract") else {
         return;
     };
-    backend.check().unwrap();
+    backend.library().unwrap();
     let failures = contract::check(&backend, &fixtures(), &GAPS).unwrap();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
@@ -119,7 +119,7 @@ fn a_library_that_is_not_there_is_a_refusal() {
         explicit: Some("/nowhere/libonnxruntime.so".into()),
         ..Locator::default()
     };
-    let refusal = OnnxRuntime::new(locator).check().unwrap_err();
+    let refusal = OnnxRuntime::new(locator).library().unwrap_err();
     assert!(
         refusal.reason.contains("`/nowhere/libonnxruntime.so`"),
         "{}",
@@ -130,7 +130,7 @@ fn a_library_that_is_not_there_is_a_refusal() {
         explicit: Some(fixtures().join("cases.json")),
         ..Locator::default()
     };
-    let refusal = OnnxRuntime::new(locator).check().unwrap_err();
+    let refusal = OnnxRuntime::new(locator).library().unwrap_err();
     assert!(
         refusal.reason.contains("is not an ELF file"),
         "{}",

@@ -36,10 +36,6 @@ impl Backend for Tract {
         &["onnx"]
     }
 
-    fn check(&self) -> Result<(), Refusal> {
-        Ok(())
-    }
-
     fn load(
         &self,
         source: &ModelSource,
