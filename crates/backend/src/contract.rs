@@ -13,7 +13,9 @@ use std::path::Path;
 pub use case::ContractError;
 use case::{Case, Outcome};
 
-use crate::{Backend, Batch, LoadOptions, MissingProvider, Model, ModelSource, PredictError};
+use crate::{
+    Backend, LoadOptions, MissingProvider, Model, ModelSource, Output, PredictError, Refusal,
+};
 
 /// A case that a backend refuses.
 #[derive(Clone, Copy, Debug)]
@@ -78,15 +80,33 @@ pub const fn options() -> LoadOptions {
     }
 }
 
-/// The inputs of a case's runs, for benchmarks.
+/// The cases that engines are timed with.
+const TIMED: [&str; 4] = ["logistic", "logistic_zipmap", "forest_100", "perceptron"];
+
+/// Calls `measure` with a name and a prediction for each case that engines are timed with, for
+/// benchmarks.
 ///
 /// # Errors
-/// When the cases cannot be read, or there is none of that name.
-pub fn inputs(fixtures: &Path, name: &str) -> Result<Vec<Batch>, ContractError> {
+/// When the cases cannot be read, or the backend serves one of them not.
+pub fn for_each_engine(
+    backend: &dyn Backend,
+    fixtures: &Path,
+    mut measure: impl FnMut(&str, &mut dyn FnMut() -> Result<Output, PredictError>),
+) -> Result<(), ContractError> {
     let cases = case::read(fixtures)?;
-    let case = cases.into_iter().find(|case| case.name == name);
-    let case = case.ok_or_else(|| ContractError::new(format!("there is no case `{name}`")))?;
-    Ok(case.runs.into_iter().map(|run| run.batch).collect())
+    for case in cases.iter().filter(|case| TIMED.contains(&&*case.name)) {
+        let refused = |refusal: Refusal| ContractError::new(refusal.reason);
+        let model = backend
+            .load(&source(fixtures, &case.data), &options())
+            .map_err(refused)?;
+        let mut session = model.session().map_err(refused)?;
+        let Some(run) = case.runs.first() else {
+            return Err(ContractError::new(format!("`{}` has no runs", case.name)));
+        };
+        let name = format!("{}, {} row(s)", case.name, run.batch.rows);
+        measure(&name, &mut || session.predict(run.batch.clone()));
+    }
+    Ok(())
 }
 
 fn check_case(
