@@ -23,7 +23,7 @@ enum LogFormat {
     Json,
 }
 
-/// Starts logging.
+/// Starts logging, of panics, too.
 ///
 /// # Errors
 /// When the filter is no filter.
@@ -43,5 +43,19 @@ pub(crate) fn start(arguments: &LogArguments) -> anyhow::Result<()> {
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .try_init(),
     };
-    result.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
+    result.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// A panic as a line of the log: where it was, and not its message, which may hold what a client
+/// sent. Those of engines are caught and cost a batch or refuse a model.
+fn log_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let location = info.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    tracing::error!(
+        location = location.as_deref().unwrap_or("unknown"),
+        thread = thread.name().unwrap_or("unnamed"),
+        "a part of the program panicked"
+    );
 }
