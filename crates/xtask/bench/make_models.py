@@ -24,8 +24,15 @@ features = data.data.astype(numpy.float32)
 names = [name.replace(" ", "_") for name in data.feature_names]
 scaled = StandardScaler().fit_transform(features).astype(numpy.float32)
 
-columns = ModelSignature(inputs=Schema([ColSpec("double", name) for name in names]))
-tensor = ModelSignature(inputs=Schema([TensorSpec(numpy.dtype("float32"), (-1, 30))]))
+# The outputs are for MLServer, which loads no model without them.
+columns = ModelSignature(
+    inputs=Schema([ColSpec("double", name) for name in names]),
+    outputs=Schema([ColSpec("long", "label")]),
+)
+tensor = ModelSignature(
+    inputs=Schema([TensorSpec(numpy.dtype("float32"), (-1, 30))]),
+    outputs=Schema([TensorSpec(numpy.dtype("int64"), (-1,), "label")]),
+)
 
 
 def save(name, estimator, signature):

@@ -9,17 +9,30 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use mlrs_testing::{fingerprint, home, workspace_root};
 
-/// The requirements, from the root of the workspace.
+/// The requirements of the tests, from the root of the workspace.
 const REQUIREMENTS: &str = "tests/python/requirements.txt";
+
+/// The requirements of MLServer.
+const MLSERVER: &str = "crates/xtask/bench/mlserver-requirements.txt";
 
 /// The interpreter of an environment that holds the requirements; made when it is not there.
 pub fn python() -> anyhow::Result<PathBuf> {
     if let Some(given) = std::env::var_os("MLRS_TEST_PYTHON") {
         return Ok(PathBuf::from(given));
     }
-    let requirements = workspace_root().join(REQUIREMENTS);
+    environment("venv", REQUIREMENTS)
+}
+
+/// The interpreter of an environment that holds MLServer; made when it is not there.
+pub fn mlserver() -> anyhow::Result<PathBuf> {
+    environment("mlserver", MLSERVER)
+}
+
+/// The interpreter of the environment `name`, which holds exactly these requirements.
+fn environment(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
+    let requirements = workspace_root().join(requirements);
     let wanted = fingerprint(std::slice::from_ref(&requirements))?;
-    let folder = home().join("venv");
+    let folder = home().join(name);
     let stamp = folder.join("requirements.stamp");
     let python = folder.join("bin/python");
     if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && python.exists() {
@@ -42,7 +55,7 @@ pub fn python() -> anyhow::Result<PathBuf> {
             "-r",
         ])
         .arg(&requirements))
-    .context("the requirements of the tests could not be installed")?;
+    .with_context(|| format!("`{}` could not be installed", requirements.display()))?;
     std::fs::write(&stamp, wanted).context("could not write the stamp of the environment")?;
     Ok(python)
 }
@@ -85,13 +98,15 @@ mod tests {
 
     #[test]
     fn every_requirement_is_pinned() {
-        let text = std::fs::read_to_string(workspace_root().join(REQUIREMENTS)).unwrap();
-        let lines = text
-            .lines()
-            .filter(|line| !line.starts_with('#') && !line.is_empty());
-        let lines: Vec<_> = lines.collect();
-        assert!(lines.contains(&"mlflow==3.17.2"), "{lines:?}");
-        assert!(lines.iter().all(|line| line.contains("==")), "{lines:?}");
+        for file in [REQUIREMENTS, MLSERVER] {
+            let text = std::fs::read_to_string(workspace_root().join(file)).unwrap();
+            let lines = text
+                .lines()
+                .filter(|line| !line.starts_with('#') && !line.is_empty());
+            let lines: Vec<_> = lines.collect();
+            assert!(lines.contains(&"mlflow==3.17.2"), "{lines:?}");
+            assert!(lines.iter().all(|line| line.contains("==")), "{lines:?}");
+        }
     }
 
     #[test]

@@ -50,6 +50,8 @@ enum Task {
 enum Bench {
     /// Scoring requests
     Serve(bench::Options),
+    /// Whether memory stays flat over a million requests
+    Memory(bench::MemoryOptions),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -62,6 +64,9 @@ fn main() -> anyhow::Result<()> {
         Task::Bench {
             what: Bench::Serve(options),
         } => bench::serve(options),
+        Task::Bench {
+            what: Bench::Memory(options),
+        } => bench::memory(options),
         Task::BenchBaseline => bench::baseline::run(),
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod baseline;
 mod load;
+mod memory;
 mod report;
 mod subject;
 
@@ -18,10 +19,11 @@ use mlrs_testing::{Client, workspace_root};
 
 use crate::environment;
 use load::Load;
+pub use memory::{MemoryOptions, run as memory};
 use subject::Subject;
 
 /// How to measure.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Options {
     /// Seconds of load for each figure
     #[arg(long, default_value_t = 5)]
@@ -29,9 +31,9 @@ pub struct Options {
     /// How often the subjects take turns
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Leave MLflow's own server out
+    /// Leave the Python servers out
     #[arg(long)]
-    skip_mlflow: bool,
+    skip_python: bool,
     /// Write the table to this file, too
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -78,6 +80,7 @@ const VALUE: &str = "serde_json::Value";
 const ONNXRUNTIME: &str = "mlrs, ONNX Runtime";
 const TRACT: &str = "mlrs, tract";
 const MLFLOW: &str = "mlflow models serve";
+const MLSERVER: &str = "MLServer";
 
 /// The figures of one subject in one case.
 #[derive(Clone, Copy, Debug)]
@@ -97,39 +100,15 @@ struct Bench {
     options: Options,
     folder: PathBuf,
     python: PathBuf,
+    /// The interpreter that has MLServer, where it can be installed.
+    mlserver: Option<PathBuf>,
     library: PathBuf,
     mlrs: PathBuf,
 }
 
 /// Runs `cargo xtask bench serve`.
 pub fn serve(options: Options) -> anyhow::Result<()> {
-    let root = workspace_root();
-    environment::run(
-        Command::new("cargo")
-            .args(["build", "--release", "-p", "mlrs", "-p", "xtask"])
-            .current_dir(&root),
-    )?;
-    let python = environment::python()?;
-    let library = environment::onnxruntime_library(&python)?;
-    let folder = mlrs_testing::home().join("bench");
-    std::fs::create_dir_all(&folder)?;
-    if !folder.join("inputs-1000.json").exists() {
-        environment::run(
-            Command::new(&python)
-                .arg(root.join("crates/xtask/bench/make_models.py"))
-                .arg(&folder),
-        )?;
-    }
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let mlrs = target.join("release/mlrs");
-    let bench = Bench {
-        options,
-        folder,
-        python,
-        library,
-        mlrs,
-    };
+    let bench = Bench::prepare(options)?;
     let mut measured = Measured::new();
     for round in 0..bench.options.rounds.max(1) {
         for case in CASES {
@@ -147,11 +126,57 @@ pub fn serve(options: Options) -> anyhow::Result<()> {
 }
 
 impl Bench {
+    /// Builds what is measured, and makes the models and the bodies.
+    fn prepare(options: Options) -> anyhow::Result<Self> {
+        let root = workspace_root();
+        // One after the other: built together they would share the features of their libraries, and
+        // the handler with `serde_json::Value` would read floats exactly, and slower, as mlrs does.
+        for package in ["mlrs", "xtask"] {
+            environment::run(
+                Command::new("cargo")
+                    .args(["build", "--release", "-p", package])
+                    .current_dir(&root),
+            )?;
+        }
+        let python = environment::python()?;
+        let library = environment::onnxruntime_library(&python)?;
+        let folder = mlrs_testing::home().join("bench");
+        std::fs::create_dir_all(&folder)?;
+        if !folder.join("inputs-1000.json").exists() {
+            environment::run(
+                Command::new(&python)
+                    .arg(root.join("crates/xtask/bench/make_models.py"))
+                    .arg(&folder),
+            )?;
+        }
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let mlrs = target.join("release/mlrs");
+        let mlserver = if options.skip_python {
+            None
+        } else {
+            environment::mlserver()
+                .inspect_err(|error| println!("MLServer is left out: {error:#}"))
+                .ok()
+        };
+        Ok(Self {
+            options,
+            folder,
+            python,
+            mlserver,
+            library,
+            mlrs,
+        })
+    }
+
     fn subjects(&self) -> Vec<&'static str> {
-        let all = [LIMIT, VALUE, ONNXRUNTIME, TRACT, MLFLOW];
-        all.into_iter()
-            .filter(|name| *name != MLFLOW || !self.options.skip_mlflow)
-            .collect()
+        let all = [LIMIT, VALUE, ONNXRUNTIME, TRACT, MLFLOW, MLSERVER];
+        let takes_part = |name: &&str| match *name {
+            MLFLOW => !self.options.skip_python,
+            MLSERVER => self.mlserver.is_some(),
+            _ => true,
+        };
+        all.into_iter().filter(takes_part).collect()
     }
 
     /// Measures all subjects in one case, one after the other.
@@ -200,6 +225,7 @@ impl Bench {
                 command.args(["--backend", "tract"]);
             }
             MLFLOW => return self.start_mlflow(&model),
+            MLSERVER => return self.start_mlserver(&model),
             _ => {
                 command = Command::new(self.mlrs.with_file_name("xtask"));
                 command.arg("bench-baseline");
@@ -209,9 +235,7 @@ impl Bench {
     }
 
     fn start_mlflow(&self, model: &Path) -> anyhow::Result<Subject> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?
-            .local_addr()?
-            .port();
+        let port = free_port()?;
         let mut command = Command::new(&self.python);
         command
             .args([
@@ -228,11 +252,45 @@ impl Bench {
             .arg(model);
         command.args(["-p", &port.to_string()]);
         // The command starts `uvicorn` by its name.
-        let tools = self.python.parent().unwrap_or(Path::new(""));
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{path}", tools.display()));
+        tools_first(&mut command, &self.python);
         Subject::start(command, Some(port))
     }
+
+    fn start_mlserver(&self, model: &Path) -> anyhow::Result<Subject> {
+        let python = self.mlserver.as_deref().context("there is no MLServer")?;
+        let folder = self.folder.join("mlserver");
+        std::fs::create_dir_all(&folder)?;
+        let settings = serde_json::json!({
+            "name": "mlserver",
+            "implementation": "mlserver_mlflow.MLflowRuntime",
+            "parameters": {"uri": model},
+        });
+        std::fs::write(folder.join("model-settings.json"), settings.to_string())?;
+        let port = free_port()?;
+        let mut command = Command::new(python.with_file_name("mlserver"));
+        command.arg("start").arg(&folder).envs([
+            ("MLSERVER_HOST", "127.0.0.1".to_owned()),
+            // Its worker processes do not start with the event loop of today's Python.
+            ("MLSERVER_PARALLEL_WORKERS", "0".to_owned()),
+            ("MLSERVER_HTTP_PORT", port.to_string()),
+            ("MLSERVER_GRPC_PORT", free_port()?.to_string()),
+            ("MLSERVER_METRICS_PORT", free_port()?.to_string()),
+        ]);
+        tools_first(&mut command, python);
+        Subject::start(command, Some(port))
+    }
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Lets a command find the programs of the interpreter's environment by their names.
+fn tools_first(command: &mut Command, python: &Path) {
+    let tools = python.parent().unwrap_or(Path::new(""));
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", tools.display()));
 }
 
 /// The labels that a server predicts for a body.

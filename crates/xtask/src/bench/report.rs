@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{CASES, Figures, LIMIT, MLFLOW, Measured, ONNXRUNTIME, Options, TRACT, VALUE};
+use super::{
+    CASES, Figures, LIMIT, MLFLOW, MLSERVER, Measured, ONNXRUNTIME, Options, TRACT, VALUE,
+};
 
 /// The median of one figure over the rounds.
 fn median(figures: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
@@ -31,7 +33,7 @@ pub fn markdown(measured: &Measured, options: &Options) -> String {
                 .get(&(case.name, name))
                 .map(|figures| median(figures, |figures| figures.load.rate))
         };
-        for name in [LIMIT, VALUE, ONNXRUNTIME, TRACT, MLFLOW] {
+        for name in [LIMIT, VALUE, ONNXRUNTIME, TRACT, MLFLOW, MLSERVER] {
             let Some(figures) = measured.get(&(case.name, name)) else {
                 continue;
             };
