@@ -159,8 +159,11 @@ impl ArchiveError {
             | Self::Bomb { .. } => {
                 "no tool that packs a model writes this: do not trust the archive"
             }
-            Self::TooManyEntries { .. } | Self::TooLarge { .. } => {
-                "if you trust the archive, unpack it with `mlrs unpack --max-bytes`, or yourself, and name the folder"
+            Self::TooManyEntries { .. } => {
+                "if you trust the archive, unpack it yourself and name the folder"
+            }
+            Self::TooLarge { .. } => {
+                "if you trust the archive, unpack it with `mlrs unpack --max-bytes N` and name the folder"
             }
             Self::Encrypted { .. } => "unpack it with the password and name the folder",
             Self::Method { .. } => {
