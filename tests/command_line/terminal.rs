@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use mlrs_testing::{mlrs_binary, workspace_root};
+use mlrs_testing::{copy_files, mlrs_binary, workspace_root};
 
 /// A temporary folder with the example model in it, where commands run one after the other.
 pub struct Terminal {
@@ -28,12 +28,8 @@ impl Terminal {
             transcript: String::new(),
             variables: Vec::new(),
         };
-        let model = terminal.path("iris");
-        std::fs::create_dir(&model).unwrap();
-        for entry in std::fs::read_dir(workspace_root().join("examples/iris")).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
-        }
+        let model = workspace_root().join("examples/iris");
+        copy_files(&model, &terminal.path("iris")).unwrap();
         terminal
     }
 

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mlrs_testing::mlrs_binary;
+use mlrs_testing::{copy_files, mlrs_binary, onnxruntime_library, skipped};
 use zip::write::SimpleFileOptions;
 
-use crate::models::{Signature, copy, graph, iris, manifest};
+use crate::models::{Signature, graph, iris, manifest};
 
 /// How long a model may take to be refused.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ impl Cases {
     /// A copy of a good model.
     fn good(&self, name: &str) -> PathBuf {
         let path = self.folder.path().join(name);
-        copy(&iris(), &path);
+        copy_files(&iris(), &path).unwrap();
         path
     }
 
@@ -78,6 +78,11 @@ impl Cases {
 
     /// `mlrs serve` must end at once, with an error of few lines.
     fn refused(&mut self, name: &str, model: &Path) {
+        self.refused_by("tract", name, model);
+    }
+
+    /// The same of one backend.
+    fn refused_by(&mut self, backend: &str, name: &str, model: &Path) {
         let (out, error) = (
             self.folder.path().join("out"),
             self.folder.path().join("err"),
@@ -85,7 +90,7 @@ impl Cases {
         let mut child = Command::new(mlrs_binary().unwrap())
             .arg("serve")
             .arg(model)
-            .args(["--port", "0", "--backend", "tract", "--log-level", "warn"])
+            .args(["--port", "0", "--backend", backend, "--log-level", "warn"])
             .env("MLRS_CACHE_DIR", self.folder.path().join("cache"))
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(&error).unwrap())
@@ -120,7 +125,7 @@ fn directories_that_are_no_model() {
     let path = cases.empty("empty directory");
     cases.refused("empty directory", &path);
     let path = cases.empty("model one level down");
-    copy(&iris(), &path.join("inner"));
+    copy_files(&iris(), &path.join("inner")).unwrap();
     cases.refused("model one level down", &path);
     let path = cases.empty("MLmodel is a directory");
     std::fs::create_dir(path.join("MLmodel")).unwrap();
@@ -226,4 +231,26 @@ fn archives_that_are_wrong() {
     std::fs::write(&zeros, [0; 1000]).unwrap();
     cases.refused("zeros.zip", &zeros);
     insta::assert_snapshot!(cases.rows.join("\n"));
+}
+
+#[test]
+fn onnxruntime_names_a_remedy_too() {
+    if let Err(error) = onnxruntime_library() {
+        return skipped("damaged graphs for ONNX Runtime", &error.to_string());
+    }
+    let mut cases = Cases::new();
+    let whole = std::fs::read(iris().join("model.onnx")).unwrap();
+    for (name, data) in [
+        ("truncated", &whole[..whole.len() / 2]),
+        ("text", b"this is no graph\n"),
+        ("empty", b""),
+    ] {
+        let path = cases.good(name);
+        std::fs::write(path.join("model.onnx"), data).unwrap();
+        cases.refused_by("onnxruntime", name, &path);
+        let text = cases.rows.last().unwrap();
+        // What the library says differs from version to version.
+        assert!(text.contains("`model.onnx`"), "{text}");
+        assert!(text.contains("hint: "), "{text}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Model directories made for these tests: real graphs, and an `MLmodel` written by hand.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mlrs_testing::workspace_root;
 use tempfile::TempDir;
@@ -46,13 +46,4 @@ pub fn manifest(signature: Signature) -> String {
         }
     }
     text
-}
-
-/// Copies the files of a model directory.
-pub fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
 }

@@ -10,7 +10,7 @@ mod python;
 mod skip;
 
 pub use http::{Answer, Client};
-pub use places::{fingerprint, home, workspace_root};
+pub use places::{copy_files, fingerprint, home, workspace_root};
 pub use process::{AddressedProcess, Mlrs, mlrs_binary};
 pub use python::{Oracle, onnxruntime_library, python};
 pub use skip::{SKIPPED_FILE, everything_required, skipped};

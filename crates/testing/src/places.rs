@@ -25,6 +25,20 @@ pub fn home() -> PathBuf {
     }
 }
 
+/// Copies the files of a folder into another one, which is made if it is not there.
+///
+/// # Errors
+/// When a file cannot be read or written, or is a folder.
+pub fn copy_files(from: &Path, to: &Path) -> Result<(), Error> {
+    let io = |source| Error::io(format!("copy `{}`", from.display()), source);
+    std::fs::create_dir_all(to).map_err(io)?;
+    for entry in std::fs::read_dir(from).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        std::fs::copy(entry.path(), to.join(entry.file_name())).map_err(io)?;
+    }
+    Ok(())
+}
+
 /// A short name for the contents of these files, as hexadecimal digits: what was made from them
 /// can be kept under that name.
 ///

@@ -36,6 +36,9 @@ struct Recipe {
     threads: usize,
 }
 
+const UNLOADABLE: &str = "if a download or a copy was cut short or left files out, fetch the model again; \
+     for operators that are too new, run `mlrs onnxruntime install --version` with a newer version";
+
 impl OnnxModel {
     pub fn load(
         engine: Arc<Engine>,
@@ -117,15 +120,16 @@ impl Recipe {
         }));
         let version = self.engine.version;
         let reason = format!("`{}` cannot be loaded by ONNX Runtime {version}", self.name);
-        match made {
-            Ok(Ok(session)) => Ok(session),
+        let refusal = match made {
+            Ok(Ok(session)) => return Ok(session),
             Ok(Err(error)) => {
-                Err(Refusal::new(format!("{reason}: {}", error.message())).with_source(error))
+                Refusal::new(format!("{reason}: {}", error.message())).with_source(error)
             }
-            Err(_) => Err(Refusal::new(format!(
+            Err(_) => Refusal::new(format!(
                 "{reason}: it has a type of value that the binding does not know"
-            ))),
-        }
+            )),
+        };
+        Err(refusal.with_hint(UNLOADABLE))
     }
 
     fn builder(&self) -> ort::Result<SessionBuilder> {
