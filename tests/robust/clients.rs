@@ -28,12 +28,14 @@ fn others_are_answered(served: &Mlrs) {
     }
 }
 
-/// The value of a metric, labels included in its name; 0 when it is not there.
+/// The value of a metric, labels included in its name.
 fn metric(served: &Mlrs, name: &str) -> f64 {
     let text = served.get("/metrics").unwrap().body;
     text.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-        .map_or(0.0, |value| value.parse().unwrap())
+        .unwrap_or_else(|| panic!("there is no metric `{name}`"))
+        .parse()
+        .unwrap()
 }
 
 /// Waits until a metric has this value.
