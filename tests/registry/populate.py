@@ -50,6 +50,9 @@ for name in ["iris", "iris of 2.0"]:
 # A version whose files are those of a run, as before MLflow 3.
 client.create_registered_model("old")
 client.create_model_version("old", f"{run.info.artifact_uri}/model", run_id=run_id)
+# The same by the run's URI, which the server gives back as it is.
+client.create_registered_model("of a run")
+client.create_model_version("of a run", f"runs:/{run_id}/model", run_id=run_id)
 client.create_registered_model("empty")
 
 proxied = client.get_logged_model(ids["first"]).artifact_location
@@ -67,6 +70,8 @@ models = [
     "models:/iris of 2.0/1",
     "models:/iris of 2.0@champion",
     "models:/old/1",
+    "models:/of a run/1",
+    "models:/of a run/latest",
     f"models:/{ids['second']}",
     f"runs:/{run_id}/first",
     f"runs:/{run_id}/model",
@@ -86,6 +91,7 @@ models = [
 parts = [
     "models:/iris/1/MLmodel",
     "models:/iris@champion/model.onnx",
+    "models:/of a run/1/MLmodel",
     f"runs:/{run_id}/second/MLmodel",
     f"runs:/{run_id}/model/model.onnx",
     f"runs:/{run_id}/some folder",

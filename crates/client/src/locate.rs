@@ -100,25 +100,27 @@ async fn registered(
         (_, None) => String::new(),
     };
     let uri = registry.download_uri(name, &version).await?;
-    let (uri, model_id) = follow(
-        registry,
-        uri,
-        &format!("version `{version}` of the registered model `{name}`"),
-    )
-    .await?;
-    let pointed_run = pointed
-        .and_then(|pointed| pointed.run_id)
-        .filter(|run| !run.is_empty());
-    let model_id = model_id.or_else(|| model_id_in(&uri));
+    let what = format!("version `{version}` of the registered model `{name}`");
+    let source = follow(registry, uri, &what).await?;
+    let places = source.places.iter();
+    let places: Vec<(String, ArtifactPath)> = places
+        .filter_map(|(uri, base)| Some((uri.clone(), base.join(path).ok()?)))
+        .collect();
+    if places.is_empty() {
+        return Err(RegistryError::NoLocation { what });
+    }
+    let named = |id: Option<String>| id.filter(|id| !id.is_empty());
+    let model_id = source.identity.model_id;
+    let run_id = pointed.and_then(|pointed| named(pointed.run_id));
     Ok(Located {
-        places: vec![(uri, path.clone())],
         key: Some(version_key(registry, name, &version, path)),
         identity: Identity {
             name: Some(name.to_owned()),
             version: Some(version),
-            model_id,
-            run_id: pointed_run,
+            model_id: model_id.or_else(|| places.iter().find_map(|(uri, _)| model_id_in(uri))),
+            run_id: run_id.or(source.identity.run_id),
         },
+        places,
     })
 }
 
@@ -183,23 +185,29 @@ fn model_id_in(uri: &str) -> Option<String> {
     (before.ends_with("/models") && is_logged_model_id(id)).then(|| id.to_owned())
 }
 
-/// Follows `models:/m-…`, which servers before MLflow 3.2 give as the place of a version.
+/// Follows what a server gives as the place of a version: mostly an artifact URI, but `models:/m-…`
+/// before MLflow 3.2, and `runs:/…` where a client registered that.
 async fn follow(
     registry: &Registry,
     mut uri: String,
     what: &str,
-) -> Result<(String, Option<String>), RegistryError> {
-    let mut id = None;
+) -> Result<Located, RegistryError> {
+    let mut identity = Identity::default();
     for _ in 0..MOST_HOPS {
         match ModelUri::parse(&uri) {
             Ok(ModelUri::LoggedModel { model_id, .. }) => {
-                uri = files_of(
-                    &model_id,
-                    registry.logged_model(&model_id).await?.artifact_uri,
-                )?;
-                id = Some(model_id);
+                let model = registry.logged_model(&model_id).await?;
+                uri = files_of(&model_id, model.artifact_uri)?;
+                identity.model_id = Some(model_id);
             }
-            _ => return Ok((uri, id)),
+            Ok(ModelUri::Run { run_id, path }) => return run(registry, &run_id, &path).await,
+            _ => {
+                return Ok(Located {
+                    places: vec![(uri, ArtifactPath::root())],
+                    identity,
+                    key: None,
+                });
+            }
         }
     }
     Err(RegistryError::Circle {
