@@ -10,8 +10,14 @@ use std::fmt::Write as _;
 pub enum Method {
     /// Parameters go into the query.
     Get,
-    /// Parameters go into a JSON body.
+    /// Parameters go into a JSON body, as with all below.
     Post,
+    /// Changes something.
+    Patch,
+    /// Deletes something.
+    Delete,
+    /// Uploads a file, which is the body.
+    Put,
 }
 
 /// Prefix of an endpoint.
@@ -22,6 +28,9 @@ pub enum ApiVersion {
     /// `/api/3.0`
     V3,
 }
+
+/// The prefix that MLflow's web pages use instead of `/api`, with the same endpoints below it.
+pub const AJAX: &str = "/ajax-api";
 
 impl ApiVersion {
     /// The prefix, without a slash at its end.
@@ -45,20 +54,32 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    const fn get(template: &'static str) -> Self {
+    const fn of(method: Method, template: &'static str) -> Self {
         Self {
-            method: Method::Get,
+            method,
             version: ApiVersion::V2,
             template,
         }
     }
 
+    const fn get(template: &'static str) -> Self {
+        Self::of(Method::Get, template)
+    }
+
     const fn post(template: &'static str) -> Self {
-        Self {
-            method: Method::Post,
-            version: ApiVersion::V2,
-            template,
-        }
+        Self::of(Method::Post, template)
+    }
+
+    const fn patch(template: &'static str) -> Self {
+        Self::of(Method::Patch, template)
+    }
+
+    const fn delete(template: &'static str) -> Self {
+        Self::of(Method::Delete, template)
+    }
+
+    const fn put(template: &'static str) -> Self {
+        Self::of(Method::Put, template)
     }
 
     /// The path from the root of the server, each `{…}` replaced by the next of `parts`,
@@ -90,54 +111,105 @@ fn encode_segment(text: &str, target: &mut String) {
     }
 }
 
-/// `registered-models/get?name=`
-pub const GET_REGISTERED_MODEL: Endpoint = Endpoint::get("/mlflow/registered-models/get");
-/// `registered-models/alias?name=&alias=`
-pub const GET_MODEL_VERSION_BY_ALIAS: Endpoint = Endpoint::get("/mlflow/registered-models/alias");
-/// `registered-models/get-latest-versions` with a JSON body.
-pub const GET_LATEST_VERSIONS: Endpoint =
-    Endpoint::post("/mlflow/registered-models/get-latest-versions");
-/// The same with a query, for servers before the POST form.
-pub const GET_LATEST_VERSIONS_BY_QUERY: Endpoint =
-    Endpoint::get("/mlflow/registered-models/get-latest-versions");
-/// `model-versions/get?name=&version=`
-pub const GET_MODEL_VERSION: Endpoint = Endpoint::get("/mlflow/model-versions/get");
-/// `model-versions/get-download-uri?name=&version=`
-pub const GET_MODEL_VERSION_DOWNLOAD_URI: Endpoint =
-    Endpoint::get("/mlflow/model-versions/get-download-uri");
-/// `runs/get?run_id=`
-pub const GET_RUN: Endpoint = Endpoint::get("/mlflow/runs/get");
-/// `artifacts/list?run_id=&path=`
-pub const LIST_RUN_ARTIFACTS: Endpoint = Endpoint::get("/mlflow/artifacts/list");
-/// `logged-models/{model_id}`
-pub const GET_LOGGED_MODEL: Endpoint = Endpoint::get("/mlflow/logged-models/{model_id}");
-/// `logged-models/search` with a JSON body.
-pub const SEARCH_LOGGED_MODELS: Endpoint = Endpoint::post("/mlflow/logged-models/search");
-/// `mlflow-artifacts/artifacts?path=`: one level of the proxied store. Files are below the same
-/// path, one segment of the address per segment of the file's path.
-pub const LIST_PROXIED_ARTIFACTS: Endpoint = Endpoint::get("/mlflow-artifacts/artifacts");
-/// `server-info`; absent on older servers.
+macro_rules! endpoints {
+    ($($name:ident $method:ident $template:literal,)+) => {
+        $(
+            #[doc = concat!("`", stringify!($method), " ", $template, "`")]
+            pub const $name: Endpoint = Endpoint::$method($template);
+        )+
+
+        /// Every endpoint of tracking and the registry that is part of MLflow's own API definition.
+        pub const ENDPOINTS: &[Endpoint] = &[$($name,)+];
+    };
+}
+
+endpoints! {
+    // Experiments.
+    CREATE_EXPERIMENT post "/mlflow/experiments/create",
+    SEARCH_EXPERIMENTS post "/mlflow/experiments/search",
+    SEARCH_EXPERIMENTS_BY_QUERY get "/mlflow/experiments/search",
+    GET_EXPERIMENT get "/mlflow/experiments/get",
+    GET_EXPERIMENT_BY_NAME get "/mlflow/experiments/get-by-name",
+    DELETE_EXPERIMENT post "/mlflow/experiments/delete",
+    RESTORE_EXPERIMENT post "/mlflow/experiments/restore",
+    UPDATE_EXPERIMENT post "/mlflow/experiments/update",
+    SET_EXPERIMENT_TAG post "/mlflow/experiments/set-experiment-tag",
+    DELETE_EXPERIMENT_TAG post "/mlflow/experiments/delete-experiment-tag",
+
+    // Runs.
+    CREATE_RUN post "/mlflow/runs/create",
+    UPDATE_RUN post "/mlflow/runs/update",
+    DELETE_RUN post "/mlflow/runs/delete",
+    RESTORE_RUN post "/mlflow/runs/restore",
+    GET_RUN get "/mlflow/runs/get",
+    SEARCH_RUNS post "/mlflow/runs/search",
+    LOG_METRIC post "/mlflow/runs/log-metric",
+    LOG_PARAM post "/mlflow/runs/log-parameter",
+    SET_TAG post "/mlflow/runs/set-tag",
+    DELETE_TAG post "/mlflow/runs/delete-tag",
+    LOG_BATCH post "/mlflow/runs/log-batch",
+    LOG_MODEL post "/mlflow/runs/log-model",
+    LOG_INPUTS post "/mlflow/runs/log-inputs",
+    LOG_OUTPUTS post "/mlflow/runs/outputs",
+
+    // Metrics.
+    GET_METRIC_HISTORY get "/mlflow/metrics/get-history",
+    GET_METRIC_HISTORY_BULK_INTERVAL get "/mlflow/metrics/get-history-bulk-interval",
+
+    // Logged models.
+    CREATE_LOGGED_MODEL post "/mlflow/logged-models",
+    FINALIZE_LOGGED_MODEL patch "/mlflow/logged-models/{model_id}",
+    GET_LOGGED_MODEL get "/mlflow/logged-models/{model_id}",
+    DELETE_LOGGED_MODEL delete "/mlflow/logged-models/{model_id}",
+    SEARCH_LOGGED_MODELS post "/mlflow/logged-models/search",
+    SET_LOGGED_MODEL_TAGS patch "/mlflow/logged-models/{model_id}/tags",
+    DELETE_LOGGED_MODEL_TAG delete "/mlflow/logged-models/{model_id}/tags/{tag_key}",
+    LIST_LOGGED_MODEL_ARTIFACTS get "/mlflow/logged-models/{model_id}/artifacts/directories",
+    LOG_LOGGED_MODEL_PARAMS post "/mlflow/logged-models/{model_id}/params",
+
+    // Artifacts.
+    LIST_RUN_ARTIFACTS get "/mlflow/artifacts/list",
+    DOWNLOAD_PROXIED_ARTIFACT get "/mlflow-artifacts/artifacts/<path:artifact_path>",
+    UPLOAD_PROXIED_ARTIFACT put "/mlflow-artifacts/artifacts/<path:artifact_path>",
+    LIST_PROXIED_ARTIFACTS get "/mlflow-artifacts/artifacts",
+    DELETE_PROXIED_ARTIFACT delete "/mlflow-artifacts/artifacts/<path:artifact_path>",
+
+    // Registered models.
+    CREATE_REGISTERED_MODEL post "/mlflow/registered-models/create",
+    RENAME_REGISTERED_MODEL post "/mlflow/registered-models/rename",
+    UPDATE_REGISTERED_MODEL patch "/mlflow/registered-models/update",
+    DELETE_REGISTERED_MODEL delete "/mlflow/registered-models/delete",
+    GET_REGISTERED_MODEL get "/mlflow/registered-models/get",
+    SEARCH_REGISTERED_MODELS get "/mlflow/registered-models/search",
+    SET_REGISTERED_MODEL_TAG post "/mlflow/registered-models/set-tag",
+    DELETE_REGISTERED_MODEL_TAG delete "/mlflow/registered-models/delete-tag",
+    SET_REGISTERED_MODEL_ALIAS post "/mlflow/registered-models/alias",
+    DELETE_REGISTERED_MODEL_ALIAS delete "/mlflow/registered-models/alias",
+    GET_MODEL_VERSION_BY_ALIAS get "/mlflow/registered-models/alias",
+    GET_LATEST_VERSIONS post "/mlflow/registered-models/get-latest-versions",
+    GET_LATEST_VERSIONS_BY_QUERY get "/mlflow/registered-models/get-latest-versions",
+
+    // Model versions.
+    CREATE_MODEL_VERSION post "/mlflow/model-versions/create",
+    UPDATE_MODEL_VERSION patch "/mlflow/model-versions/update",
+    TRANSITION_MODEL_VERSION_STAGE post "/mlflow/model-versions/transition-stage",
+    DELETE_MODEL_VERSION delete "/mlflow/model-versions/delete",
+    GET_MODEL_VERSION get "/mlflow/model-versions/get",
+    SEARCH_MODEL_VERSIONS get "/mlflow/model-versions/search",
+    GET_MODEL_VERSION_DOWNLOAD_URI get "/mlflow/model-versions/get-download-uri",
+    SET_MODEL_VERSION_TAG post "/mlflow/model-versions/set-tag",
+    DELETE_MODEL_VERSION_TAG delete "/mlflow/model-versions/delete-tag",
+}
+
+/// What a server is and can do; absent on servers before MLflow 3.5.
 pub const GET_SERVER_INFO: Endpoint = Endpoint {
     method: Method::Get,
     version: ApiVersion::V3,
     template: "/mlflow/server-info",
 };
 
-/// Every endpoint above.
-pub const ENDPOINTS: &[Endpoint] = &[
-    GET_REGISTERED_MODEL,
-    GET_MODEL_VERSION_BY_ALIAS,
-    GET_LATEST_VERSIONS,
-    GET_LATEST_VERSIONS_BY_QUERY,
-    GET_MODEL_VERSION,
-    GET_MODEL_VERSION_DOWNLOAD_URI,
-    GET_RUN,
-    LIST_RUN_ARTIFACTS,
-    GET_LOGGED_MODEL,
-    SEARCH_LOGGED_MODELS,
-    LIST_PROXIED_ARTIFACTS,
-    GET_SERVER_INFO,
-];
+/// Points of a metric of several runs, for charts. Only below `/ajax-api`.
+pub const GET_METRIC_HISTORY_BULK: Endpoint = Endpoint::get("/mlflow/metrics/get-history-bulk");
 
 #[cfg(test)]
 mod tests {

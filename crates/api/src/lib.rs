@@ -8,13 +8,19 @@
 //! Start at [`endpoints`] for the table and at [`error`] for the error body.
 
 pub mod artifacts;
+pub mod datasets;
 pub mod endpoints;
+pub mod enums;
 pub mod error;
+pub mod experiments;
 pub mod logged_models;
+pub mod metrics;
 mod number;
 pub mod registry;
 pub mod runs;
 pub mod server_info;
+pub mod tags;
 
 pub use endpoints::{ApiVersion, Endpoint, Method};
 pub use error::{ErrorBody, ErrorCode};
+pub use tags::Tag;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::number::{nullable, optional_int64};
-use crate::registry::Tag;
+use crate::tags::Tag;
 
 /// A logged model.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

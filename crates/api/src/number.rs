@@ -30,6 +30,89 @@ pub fn optional_int64<'de, D: Deserializer<'de>>(source: D) -> Result<Option<i64
     }
 }
 
+/// A double that may be absent: a number, a string of one, or `NaN`, `Infinity`, `-Infinity` as
+/// strings, which JSON has no numbers for.
+pub mod double {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    use super::NumberOrText;
+
+    /// Reads it.
+    pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Option<f64>, D::Error> {
+        Ok(match Option::<NumberOrText>::deserialize(source)? {
+            None => None,
+            Some(NumberOrText::Integer(value)) => Some(value as f64),
+            Some(NumberOrText::Float(value)) => Some(value),
+            Some(NumberOrText::Text(text)) => Some(parse(&text).ok_or_else(|| {
+                D::Error::custom(format_args!("`{text}` is not a number of 64 bits"))
+            })?),
+        })
+    }
+
+    fn parse(text: &str) -> Option<f64> {
+        match text {
+            "NaN" => Some(f64::NAN),
+            "Infinity" => Some(f64::INFINITY),
+            "-Infinity" => Some(f64::NEG_INFINITY),
+            _ => text.trim().parse().ok(),
+        }
+    }
+
+    /// Writes it.
+    #[expect(
+        clippy::ref_option,
+        reason = "serde calls it with a reference to the field"
+    )]
+    pub fn serialize<S: Serializer>(value: &Option<f64>, target: S) -> Result<S::Ok, S::Error> {
+        match *value {
+            None => target.serialize_none(),
+            Some(value) if value.is_nan() => target.serialize_str("NaN"),
+            Some(f64::INFINITY) => target.serialize_str("Infinity"),
+            Some(f64::NEG_INFINITY) => target.serialize_str("-Infinity"),
+            Some(value) => value.serialize(target),
+        }
+    }
+}
+
+/// A double that is always there; absent is 0.
+pub mod plain_double {
+    use serde::{Deserializer, Serializer};
+
+    /// Reads it.
+    pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<f64, D::Error> {
+        Ok(super::double::deserialize(source)?.unwrap_or_default())
+    }
+
+    /// Writes it.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde calls it with a reference"
+    )]
+    pub fn serialize<S: Serializer>(value: &f64, target: S) -> Result<S::Ok, S::Error> {
+        super::double::serialize(&Some(*value), target)
+    }
+}
+
+/// Reads an `int64` that is 0 when absent.
+pub fn int64<'de, D: Deserializer<'de>>(source: D) -> Result<i64, D::Error> {
+    Ok(optional_int64(source)?.unwrap_or_default())
+}
+
+/// Reads a list that a query with one value has as a text.
+pub fn one_or_many<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Sent {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Option::<Sent>::deserialize(source)? {
+        None => Vec::new(),
+        Some(Sent::One(one)) => vec![one],
+        Some(Sent::Many(many)) => many,
+    })
+}
+
 /// Reads a text that some servers send as a number, such as a model version.
 pub fn text_or_number<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {
     match Option::<NumberOrText>::deserialize(source)? {
@@ -57,6 +140,8 @@ fn whole(value: f64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use serde::Serialize;
+
     use super::*;
 
     #[derive(Deserialize)]
@@ -95,6 +180,27 @@ mod tests {
         ] {
             assert!(sample(text).is_err(), "{text}");
         }
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Value {
+        #[serde(with = "plain_double")]
+        value: f64,
+    }
+
+    #[test]
+    fn a_double_is_read_and_written_as_protobuf_does() {
+        for (sent, answered) in [
+            (r#"{"value":1}"#, r#"{"value":1.0}"#),
+            (r#"{"value":"0.5"}"#, r#"{"value":0.5}"#),
+            (r#"{"value":"NaN"}"#, r#"{"value":"NaN"}"#),
+            (r#"{"value":"Infinity"}"#, r#"{"value":"Infinity"}"#),
+            (r#"{"value":"-Infinity"}"#, r#"{"value":"-Infinity"}"#),
+        ] {
+            let read: Value = serde_json::from_str(sent).unwrap();
+            assert_eq!(serde_json::to_string(&read).unwrap(), answered);
+        }
+        assert!(serde_json::from_str::<Value>(r#"{"value":"abc"}"#).is_err());
     }
 
     #[test]

@@ -3,18 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::number::{nullable, optional_int64, text_or_number};
-
-/// A key and its value, as on models, versions and runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Tag {
-    /// The name of the tag.
-    #[serde(deserialize_with = "nullable")]
-    pub key: String,
-    /// Its text.
-    #[serde(deserialize_with = "nullable")]
-    pub value: String,
-}
+use crate::tags::Tag;
 
 /// A name in the registry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
