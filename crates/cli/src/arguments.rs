@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{inspect, models, onnxruntime, pack, predict, serve, source};
+use crate::{inspect, models, onnxruntime, pack, predict, serve, server, source};
 
 /// MLflow's models, served from one binary.
 #[derive(Debug, Parser)]
@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Serve a model over HTTP
     Serve(serve::Arguments),
+    /// Track runs: MLflow's tracking server
+    #[command(visible_alias = "ui")]
+    Server(server::Arguments),
     /// Predict from a file, without a server
     Predict(predict::Arguments),
     /// Show what a model is, and which backend would serve it

@@ -71,6 +71,12 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<InstallError>() {
         return error.hint().map(str::to_owned);
     }
+    if let Some(error) = error.downcast_ref::<mlrs_store_sql::OpenError>() {
+        return Some(error.hint());
+    }
+    if let Some(error) = error.downcast_ref::<mlrs_store_sql::UriError>() {
+        return Some(error.hint().to_owned());
+    }
     error
         .downcast_ref::<mlrs_http::BindError>()
         .and_then(mlrs_http::BindError::hint)

@@ -17,6 +17,7 @@ mod pack;
 mod predict;
 mod progress;
 mod serve;
+mod server;
 mod source;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Server(arguments) => server::run(&arguments),
         Command::Predict(arguments) => predict::run(arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Pull(arguments) => source::pull(&arguments),

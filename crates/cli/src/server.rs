@@ -1,0 +1,118 @@
+//! `mlrs server`: tracking over MLflow's REST API.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use mlrs_http::ServerSettings;
+use mlrs_store::rules::Truncate;
+use mlrs_store_sql::{DatabaseUri, SqlStore};
+use mlrs_tracking::{TrackingSettings, TrackingState};
+
+use crate::logging::{self, LogArguments};
+use crate::output;
+use crate::serve::cores;
+
+/// Arguments of `mlrs server`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mlrs server
+  mlrs server --backend-store-uri sqlite:////var/lib/mlflow/mlflow.db --host 0.0.0.0 --port 5000")]
+pub(crate) struct Arguments {
+    /// The database of experiments, runs and models; one that MLflow made is used in place
+    #[arg(
+        long,
+        default_value = "sqlite:///mlflow.db",
+        env = "MLFLOW_BACKEND_STORE_URI",
+        value_name = "URI"
+    )]
+    backend_store_uri: String,
+    /// Where experiments have their artifacts that name no place
+    #[arg(
+        long,
+        default_value = "mlflow-artifacts:/",
+        env = "MLFLOW_DEFAULT_ARTIFACT_ROOT",
+        value_name = "URI"
+    )]
+    default_artifact_root: String,
+    /// The address to listen on; 0.0.0.0 is all of them
+    #[arg(
+        long,
+        default_value = "127.0.0.1",
+        env = "MLFLOW_HOST",
+        value_name = "ADDRESS"
+    )]
+    host: String,
+    /// The port to listen on; 0 takes any free one
+    #[arg(short, long, default_value_t = 5000, env = "MLFLOW_PORT")]
+    port: u16,
+    /// Seconds that requests in flight may take to finish after SIGTERM
+    #[arg(long, default_value_t = 25, env = "MLRS_DRAIN", value_name = "SECONDS")]
+    drain: u64,
+    /// Cut values of params and tags that are too long, instead of refusing them
+    #[arg(
+        long,
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        env = "MLFLOW_TRUNCATE_LONG_VALUES",
+        value_name = "BOOL"
+    )]
+    truncate_long_values: bool,
+    #[command(flatten)]
+    log: LogArguments,
+}
+
+/// Runs `mlrs server`.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    logging::start(&arguments.log)?;
+    let started = Instant::now();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores())
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(arguments, started))
+}
+
+async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
+    let shutdown = mlrs_http::signals::shutdown_signal()
+        .context("the handlers of signals cannot be installed")?;
+    let uri = DatabaseUri::parse(&arguments.backend_store_uri)?;
+    let store = SqlStore::open(&uri, &arguments.default_artifact_root).await?;
+    let settings = TrackingSettings {
+        truncate: if arguments.truncate_long_values {
+            Truncate::Cut
+        } else {
+            Truncate::Refuse
+        },
+        ..TrackingSettings::default()
+    };
+    let state = TrackingState::new(Arc::new(store), settings)?;
+    let listener = mlrs_http::bind(&arguments.host, arguments.port).await?;
+    let address = listener.local_addr()?;
+    output::line(&format!(
+        "mlrs server listens on http://{address} ({} ms to ready)",
+        started.elapsed().as_millis()
+    ))?;
+    output::line(&format!(
+        "use it: export MLFLOW_TRACKING_URI=http://{address}"
+    ))?;
+    let ended = async move {
+        let signal = shutdown.await;
+        tracing::info!(
+            signal,
+            "stopping: requests in flight are finished, no new ones are taken"
+        );
+    };
+    let settings = ServerSettings {
+        drain: Duration::from_secs(arguments.drain),
+        ..ServerSettings::default()
+    };
+    let report = mlrs_http::serve(listener, mlrs_tracking::router(state), settings, ended).await;
+    tracing::info!(
+        connections = report.accepted,
+        cut_off = report.cut_off,
+        "stopped"
+    );
+    Ok(())
+}

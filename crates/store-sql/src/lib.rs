@@ -1,0 +1,25 @@
+//! The stores of tracking on SQL databases, in MLflow's own schema.
+//!
+//! The statements are written once, against [`connection::Connection`], a narrow synchronous view of
+//! a database; [`sqlite`] is one. A piece of work is a closure over such a connection: it runs in one
+//! transaction, on a thread of its own, to its end, whether or not somebody still waits for it.
+//! Statements are built by [`statement::Statement`], which takes text of the program only: what a
+//! user sent is always a bound value.
+//!
+//! A database that MLflow made is used in place, and MLflow may use it at the same time. An empty one
+//! gets MLflow's schema (`schema/`).
+
+pub mod connection;
+mod experiments;
+mod hydrate;
+mod log;
+mod metrics;
+mod open;
+mod runs;
+mod search;
+mod sqlite;
+pub mod statement;
+pub mod uri;
+
+pub use open::{OpenError, SqlStore};
+pub use uri::{DatabaseUri, UriError};

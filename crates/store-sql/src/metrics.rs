@@ -1,0 +1,189 @@
+//! The history of metrics in SQL.
+
+use async_trait::async_trait;
+use mlrs_api::metrics::{Metric, MetricWithRunId};
+use mlrs_store::{MetricQuery, MetricStore, Page, StoreError};
+
+use crate::connection::{Connection, Row, SqlError};
+use crate::open::SqlStore;
+use crate::runs::value_of;
+use crate::statement::Statement;
+
+fn history(
+    connection: &mut dyn Connection,
+    query: &MetricQuery,
+) -> Result<Page<Metric>, StoreError> {
+    let mut statement = Statement::new(
+        "SELECT m.value, m.timestamp, m.step, m.is_nan FROM metrics m WHERE m.run_uuid = ",
+    );
+    statement
+        .bind(&query.run_id)
+        .push(" AND m.key = ")
+        .bind(&query.key);
+    statement.push(" ORDER BY m.timestamp, m.step, m.value LIMIT ");
+    // One more tells whether there is a next page.
+    let limit = query.limit.map_or(i64::MAX, |limit| limit as i64 + 1);
+    statement
+        .bind(limit)
+        .push(" OFFSET ")
+        .bind(query.offset as i64);
+    let mut items = Vec::new();
+    connection.query(statement.text(), statement.values(), &mut |row| {
+        let (value, timestamp, step) = point(row, 0)?;
+        items.push(Metric {
+            key: query.key.clone(),
+            value,
+            timestamp,
+            step,
+            ..Metric::default()
+        });
+        Ok(())
+    })?;
+    let mut next_offset = None;
+    if let Some(limit) = query.limit
+        && items.len() as u64 > limit
+    {
+        items.truncate(limit as usize);
+        next_offset = Some(query.offset + limit);
+    }
+    Ok(Page { items, next_offset })
+}
+
+/// The value, the time and the step of a point in four columns from `column` on.
+fn point(row: &dyn Row, column: usize) -> Result<(f64, i64, i64), SqlError> {
+    let value = value_of(row.real(column)?, row.boolean(column + 3)?);
+    let timestamp = row.integer(column + 1)?.unwrap_or_default();
+    Ok((
+        value,
+        timestamp,
+        row.integer(column + 2)?.unwrap_or_default(),
+    ))
+}
+
+fn with_run(
+    run_id: String,
+    key: &str,
+    (value, timestamp, step): (f64, i64, i64),
+) -> MetricWithRunId {
+    MetricWithRunId {
+        key: key.to_owned(),
+        value,
+        timestamp,
+        step,
+        run_id,
+    }
+}
+
+fn of_runs(
+    connection: &mut dyn Connection,
+    run_ids: &[String],
+    key: &str,
+    limit: u64,
+) -> Result<Vec<MetricWithRunId>, StoreError> {
+    let mut statement = Statement::new(
+        "SELECT m.run_uuid, m.value, m.timestamp, m.step, m.is_nan FROM metrics m WHERE m.key = ",
+    );
+    statement
+        .bind(key)
+        .push(" AND m.run_uuid IN ")
+        .list(run_ids);
+    statement.push(" ORDER BY m.run_uuid, m.timestamp, m.step, m.value LIMIT ");
+    statement.bind(limit as i64);
+    let mut items = Vec::new();
+    connection.query(statement.text(), statement.values(), &mut |row| {
+        items.push(with_run(row.string(0)?, key, point(row, 1)?));
+        Ok(())
+    })?;
+    Ok(items)
+}
+
+/// The rows are dealt to `points` buckets of the same size in the order of steps, the first of each
+/// bucket is taken, and the last row of all.
+fn sampled(
+    connection: &mut dyn Connection,
+    run_id: &str,
+    key: &str,
+    steps: Option<(i64, i64)>,
+    points: u64,
+) -> Result<Vec<MetricWithRunId>, StoreError> {
+    const ORDER: &str = "ORDER BY m.step, m.timestamp, m.value, m.is_nan";
+    let mut statement = Statement::new(
+        "SELECT value, timestamp, step, is_nan FROM (SELECT m.value, m.timestamp, m.step, \
+         m.is_nan, row_number() OVER (",
+    );
+    statement
+        .push(ORDER)
+        .push(") - 1 AS place, count(*) OVER () AS total FROM metrics m WHERE m.run_uuid = ");
+    statement.bind(run_id).push(" AND m.key = ").bind(key);
+    if let Some((from, to)) = steps {
+        statement.push(" AND m.step >= ").bind(from);
+        statement.push(" AND m.step <= ").bind(to);
+    }
+    let points = points.max(1) as i64;
+    // As NTILE deals them: the first `total % points` buckets have one row more than the others.
+    statement
+        .push(") s WHERE place = total - 1 OR total <= ")
+        .bind(points)
+        .push(" OR (place < (total % ")
+        .bind(points)
+        .push(") * (total / ")
+        .bind(points)
+        .push(" + 1) AND place % (total / ")
+        .bind(points)
+        .push(" + 1) = 0) OR (place >= (total % ")
+        .bind(points)
+        .push(") * (total / ")
+        .bind(points)
+        .push(" + 1) AND (place - (total % ")
+        .bind(points)
+        .push(") * (total / ")
+        .bind(points)
+        .push(" + 1)) % (total / ")
+        .bind(points)
+        .push(") = 0) ORDER BY place");
+    let mut items = Vec::new();
+    connection.query(statement.text(), statement.values(), &mut |row| {
+        items.push(with_run(run_id.to_owned(), key, point(row, 0)?));
+        Ok(())
+    })?;
+    // The last row takes the place of the last bucket's first one.
+    if items.len() as i64 > points {
+        items.swap_remove(points as usize - 1);
+    }
+    Ok(items)
+}
+
+#[async_trait]
+impl MetricStore for SqlStore {
+    async fn metric_history(&self, query: MetricQuery) -> Result<Page<Metric>, StoreError> {
+        self.read(move |connection| history(connection, &query))
+            .await
+    }
+
+    async fn metric_history_of_runs(
+        &self,
+        run_ids: Vec<String>,
+        key: String,
+        limit: u64,
+    ) -> Result<Vec<MetricWithRunId>, StoreError> {
+        self.read(move |connection| of_runs(connection, &run_ids, &key, limit))
+            .await
+    }
+
+    async fn sampled_metric_history(
+        &self,
+        run_ids: Vec<String>,
+        key: String,
+        steps: Option<(i64, i64)>,
+        points: u64,
+    ) -> Result<Vec<MetricWithRunId>, StoreError> {
+        self.read(move |connection| {
+            let mut all = Vec::new();
+            for run_id in &run_ids {
+                all.extend(sampled(connection, run_id, &key, steps, points)?);
+            }
+            Ok(all)
+        })
+        .await
+    }
+}

@@ -1,0 +1,243 @@
+//! Searches for runs.
+
+use mlrs_api::runs::Run;
+use mlrs_store::rules::metrics::RUN_NAME_TAG;
+use mlrs_store::search::runs::{DatasetText, RunText, RunTime};
+use mlrs_store::search::{Operator, OrderBy, RunClause, RunOrder, RunSearch, TextTest};
+use mlrs_store::{Page, StoreError};
+
+use crate::connection::{Connection, Dialect};
+use crate::runs::{complete, read, select};
+use crate::search::{cut, filter, owned_text, page, stages, text};
+use crate::statement::Statement;
+
+const PARAM: &str = "SELECT 1 FROM params x WHERE x.run_uuid = r.run_uuid";
+const TAG: &str = "SELECT 1 FROM tags x WHERE x.run_uuid = r.run_uuid";
+
+/// Runs a search.
+pub(crate) fn run(
+    connection: &mut dyn Connection,
+    search: &RunSearch,
+) -> Result<Page<Run>, StoreError> {
+    if search.experiment_ids.is_empty() {
+        return Ok(Page {
+            items: Vec::new(),
+            next_offset: None,
+        });
+    }
+    let statement = statement(connection.dialect(), search);
+    let mut infos = Vec::new();
+    connection.query(statement.text(), statement.values(), &mut |row| {
+        infos.push(read(row)?);
+        Ok(())
+    })?;
+    let next_offset = cut(&mut infos, search.limit, search.offset);
+    let items = complete(connection, infos)?;
+    Ok(Page { items, next_offset })
+}
+
+fn statement(dialect: Dialect, search: &RunSearch) -> Statement<'_> {
+    let mut statement = Statement::new(select!(""));
+    for (place, order) in JOINED.iter().zip(&search.order) {
+        joined(&mut statement, place, &order.key);
+    }
+    statement.push("WHERE r.experiment_id IN ");
+    statement.list(search.experiment_ids.iter().copied());
+    statement.push(" AND ");
+    stages(&mut statement, "r.lifecycle_stage", search.view);
+    statement.push(" AND ");
+    filter(&mut statement, &search.filter, &mut |statement, clause| {
+        compare(statement, dialect, clause);
+    });
+    statement.push(" ORDER BY ");
+    for (place, order) in JOINED.iter().zip(&search.order) {
+        ordered(&mut statement, place, order);
+    }
+    let by_start = RunOrder::Time(RunTime::Start);
+    if !search.order.iter().any(|order| order.key == by_start) {
+        statement.push("r.start_time DESC, ");
+    }
+    statement.push("r.run_uuid");
+    page(&mut statement, search.limit, search.offset);
+    statement
+}
+
+/// The names of the tables that an order joins. There are no more orders than these.
+struct Place {
+    metrics: &'static str,
+    params: &'static str,
+    tags: &'static str,
+    value: &'static str,
+    is_nan: &'static str,
+}
+
+macro_rules! place {
+    ($name:literal) => {
+        Place {
+            metrics: concat!(
+                "LEFT JOIN latest_metrics ",
+                $name,
+                " ON ",
+                $name,
+                ".run_uuid = r.run_uuid AND ",
+                $name,
+                ".key = "
+            ),
+            params: concat!(
+                "LEFT JOIN params ",
+                $name,
+                " ON ",
+                $name,
+                ".run_uuid = r.run_uuid AND ",
+                $name,
+                ".key = "
+            ),
+            tags: concat!(
+                "LEFT JOIN tags ",
+                $name,
+                " ON ",
+                $name,
+                ".run_uuid = r.run_uuid AND ",
+                $name,
+                ".key = "
+            ),
+            value: concat!($name, ".value"),
+            is_nan: concat!($name, ".is_nan"),
+        }
+    };
+}
+
+/// One for each order that there may be.
+const JOINED: [Place; mlrs_store::search::runs::MOST_ORDERS] = [
+    place!("o1"),
+    place!("o2"),
+    place!("o3"),
+    place!("o4"),
+    place!("o5"),
+    place!("o6"),
+    place!("o7"),
+    place!("o8"),
+    place!("o9"),
+    place!("o10"),
+    place!("o11"),
+    place!("o12"),
+    place!("o13"),
+    place!("o14"),
+    place!("o15"),
+    place!("o16"),
+];
+
+fn joined<'a>(statement: &mut Statement<'a>, place: &Place, key: &'a RunOrder) {
+    match key {
+        RunOrder::Metric(key) => statement.push(place.metrics).bind(key).push(" "),
+        RunOrder::Param(key) => statement.push(place.params).bind(key).push(" "),
+        RunOrder::Tag(key) => statement.push(place.tags).bind(key).push(" "),
+        RunOrder::Text(_) | RunOrder::Time(_) => statement,
+    };
+}
+
+/// Values first, then what is not a number, then what is absent; in either direction.
+fn ordered(statement: &mut Statement<'_>, place: &Place, order: &OrderBy<RunOrder>) {
+    let column = match &order.key {
+        RunOrder::Metric(_) | RunOrder::Param(_) | RunOrder::Tag(_) => place.value,
+        RunOrder::Text(text) => run_text(*text),
+        RunOrder::Time(time) => run_time(*time),
+    };
+    statement.push("CASE ");
+    if matches!(order.key, RunOrder::Metric(_)) {
+        statement.push("WHEN ").push(place.is_nan).push(" THEN 1 ");
+    }
+    statement
+        .push("WHEN ")
+        .push(column)
+        .push(" IS NULL THEN 2 ELSE 0 END, ");
+    statement.push(column);
+    statement.push(if order.ascending { " ASC, " } else { " DESC, " });
+}
+
+fn run_text(text: RunText) -> &'static str {
+    match text {
+        RunText::Id => "r.run_uuid",
+        RunText::Name => "r.name",
+        RunText::User => "r.user_id",
+        RunText::Status => "r.status",
+        RunText::ArtifactUri => "r.artifact_uri",
+    }
+}
+
+fn run_time(time: RunTime) -> &'static str {
+    match time {
+        RunTime::Start => "r.start_time",
+        RunTime::End => "r.end_time",
+    }
+}
+
+fn compare<'a>(statement: &mut Statement<'a>, dialect: Dialect, clause: &'a RunClause) {
+    match clause {
+        RunClause::Metric {
+            key,
+            operator,
+            value,
+        } => metric(statement, key, *operator, *value),
+        RunClause::Param { key, test } => owned_text(statement, dialect, PARAM, key, test),
+        RunClause::Tag { key, test } => owned_text(statement, dialect, TAG, key, test),
+        // The column is empty for runs of MLflow before 2.0; the tag never is.
+        RunClause::Text {
+            attribute: RunText::Name,
+            test,
+        } => owned_text(statement, dialect, TAG, RUN_NAME_TAG, test),
+        RunClause::Text { attribute, test } => text(statement, dialect, run_text(*attribute), test),
+        RunClause::Time {
+            attribute,
+            operator,
+            value,
+        } => {
+            statement
+                .push(run_time(*attribute))
+                .push(" ")
+                .push(operator.text());
+            statement.push(" ").bind(*value);
+        }
+        RunClause::Dataset { attribute, test } => dataset(statement, dialect, *attribute, test),
+    }
+}
+
+fn metric<'a>(statement: &mut Statement<'a>, key: &'a str, operator: Operator, value: f64) {
+    statement
+        .push("EXISTS (SELECT 1 FROM latest_metrics x WHERE x.run_uuid = r.run_uuid AND x.key = ");
+    statement.bind(key).push(" AND ");
+    // What is not a number is stored as 0, and differs from every number.
+    statement.push(if operator == Operator::NotEqual {
+        "(x.is_nan OR x.value "
+    } else {
+        "(NOT x.is_nan AND x.value "
+    });
+    statement
+        .push(operator.text())
+        .push(" ")
+        .bind(value)
+        .push("))");
+}
+
+fn dataset<'a>(
+    statement: &mut Statement<'a>,
+    dialect: Dialect,
+    attribute: DatasetText,
+    test: &'a TextTest,
+) {
+    let (from, column) = match attribute {
+        DatasetText::Name => (" JOIN datasets d ON d.dataset_uuid = i.source_id", "d.name"),
+        DatasetText::Digest => (
+            " JOIN datasets d ON d.dataset_uuid = i.source_id",
+            "d.digest",
+        ),
+        DatasetText::Context => (
+            " JOIN input_tags t ON t.input_uuid = i.input_uuid AND t.name = 'mlflow.data.context'",
+            "t.value",
+        ),
+    };
+    statement.push("EXISTS (SELECT 1 FROM inputs i").push(from);
+    statement.push(" WHERE i.source_type = 'DATASET' AND i.destination_type = 'RUN' AND i.destination_id = r.run_uuid AND ");
+    text(statement, dialect, column, test);
+    statement.push(")");
+}

@@ -1,0 +1,116 @@
+//! SQLite: one writer that commits together what came together, and readers beside it.
+//!
+//! Write-ahead logging lets readers go on while the writer works. `synchronous = FULL` makes each
+//! commit durable before it is answered; because that waits for the disk, the writer commits all the
+//! work that queued during the commit before in one go ([`writer`]).
+
+mod connection;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mlrs_store::StoreError;
+use rusqlite::OpenFlags;
+use tokio::sync::Semaphore;
+
+use crate::connection::Connection;
+use connection::SqliteConnection;
+use writer::Writer;
+
+/// How long a statement waits for another process that writes; the same as MLflow's.
+const BUSY: Duration = Duration::from_secs(20);
+
+/// Readers beyond this wait: they share the machine's cores.
+const MOST_READERS: usize = 8;
+
+/// A database file, open.
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    writer: Writer,
+    idle: Mutex<Vec<SqliteConnection>>,
+    readers: Arc<Semaphore>,
+}
+
+impl Sqlite {
+    /// Opens the file, which is made if it is not there.
+    pub(crate) fn open(path: &Path) -> Result<Self, rusqlite::Error> {
+        let writer = connect(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        )?;
+        // Asking for it each time costs nothing: the mode stays with the file.
+        writer.pragma_update(None, "journal_mode", "WAL")?;
+        writer.pragma_update(None, "synchronous", "FULL")?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            writer: Writer::start(SqliteConnection::new(writer)),
+            idle: Mutex::new(Vec::new()),
+            readers: Arc::new(Semaphore::new(MOST_READERS)),
+        })
+    }
+
+    /// Runs work that changes something; it is durable when this returns.
+    pub(crate) async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: Fn(&mut dyn Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.writer.run(work).await
+    }
+
+    /// Runs work that only reads, on one state of the database.
+    pub(crate) async fn read<T, W>(self: &Arc<Self>, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: Fn(&mut dyn Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.readers)
+            .acquire_owned()
+            .await
+            .map_err(|error| StoreError::Internal(Box::new(error)))?;
+        let database = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let mut connection = database.reader()?;
+            let outcome = connection.in_transaction("BEGIN", |connection| work(connection));
+            database.lock_idle().push(connection);
+            drop(permit);
+            outcome
+        })
+        .await
+        .map_err(|error| StoreError::Internal(Box::new(error)))?
+    }
+
+    fn reader(&self) -> Result<SqliteConnection, StoreError> {
+        if let Some(connection) = self.lock_idle().pop() {
+            return Ok(connection);
+        }
+        let opened = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .and_then(|connection| {
+                connection.pragma_update(None, "query_only", true)?;
+                Ok(connection)
+            })
+            .map_err(|error| StoreError::from(connection::failed(error)))?;
+        Ok(SqliteConnection::new(opened))
+    }
+
+    /// A connection that panicked in its work is dropped, so the list itself is always whole.
+    fn lock_idle(&self) -> std::sync::MutexGuard<'_, Vec<SqliteConnection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<rusqlite::Connection, rusqlite::Error> {
+    // A connection is used by one thread at a time, which its owner sees to.
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // `LIKE` tells upper from lower case, as MLflow's connections have it.
+    connection.pragma_update(None, "case_sensitive_like", true)?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}

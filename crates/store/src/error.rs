@@ -1,0 +1,173 @@
+//! Why a store or a rule refuses, in MLflow's words and codes.
+
+use std::fmt;
+
+use mlrs_api::ErrorCode;
+use mlrs_api::enums::LifecycleStage;
+
+/// Why something is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A value that no rule allows.
+    #[error("{0}")]
+    Invalid(String),
+    /// No such experiment.
+    #[error("No Experiment with id={0} exists")]
+    NoExperiment(i64),
+    /// No experiment of this name.
+    #[error("Could not find experiment with name '{0}'")]
+    NoExperimentNamed(String),
+    /// The name is taken, by an active or a deleted experiment.
+    #[error("Experiment(name={name}) already exists.{}", if *deleted { " It is deleted: restore it, or delete it for good before the name can be used again." } else { "" })]
+    ExperimentExists {
+        /// The name.
+        name: String,
+        /// Whether the experiment that has it is deleted.
+        deleted: bool,
+    },
+    /// The experiment is deleted.
+    #[error("The experiment {id} must be in the 'active' state. Current state is {stage}.")]
+    ExperimentNotActive {
+        /// The experiment.
+        id: i64,
+        /// Its stage.
+        stage: LifecycleStage,
+    },
+    /// A deleted experiment cannot be renamed.
+    #[error("Cannot rename a non-active experiment.")]
+    RenameOfDeleted,
+    /// No such run.
+    #[error("Run with id={0} not found")]
+    NoRun(String),
+    /// The run is deleted.
+    #[error("The run {id} must be in the 'active' state. Current state is {stage}.")]
+    RunNotActive {
+        /// The run.
+        id: String,
+        /// Its stage.
+        stage: LifecycleStage,
+    },
+    /// No such tag.
+    #[error("No tag with name: {key} in {owner}")]
+    NoTag {
+        /// The tag.
+        key: String,
+        /// What it is not on: `run with id …` or `experiment with id …`.
+        owner: String,
+    },
+    /// Params that have other values already.
+    #[error(
+        "Changing param values is not allowed. Params were already logged='{}' for run ID='{run_id}'.",
+        Changes(changes)
+    )]
+    ParamsChanged {
+        /// The run.
+        run_id: String,
+        /// What was tried.
+        changes: Vec<ParamChange>,
+    },
+    /// The database cannot be used now; it may be later.
+    #[error("the database cannot be used at the moment")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A defect of the store or of the database.
+    #[error("the database failed")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// A value that no rule allows.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::Invalid(message.into())
+    }
+
+    /// The same error as MLflow words it where a single param was logged.
+    #[must_use]
+    pub fn of_one_param(self) -> Self {
+        match self {
+            Self::ParamsChanged { run_id, changes } => match changes.first() {
+                Some(change) => Self::Invalid(format!(
+                    "Changing param values is not allowed. Param with key='{}' was already logged \
+                     with value='{}' for run ID='{run_id}'. Attempted logging new value '{}'.",
+                    change.key, change.old_value, change.new_value
+                )),
+                None => Self::ParamsChanged { run_id, changes },
+            },
+            other => other,
+        }
+    }
+
+    /// MLflow's code.
+    ///
+    /// Renaming a deleted experiment is `INVALID_STATE` in MLflow, a 500 that its client tries again
+    /// for minutes; nothing changes until somebody restores the experiment, so it is a 400 here.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Invalid(_)
+            | Self::ExperimentNotActive { .. }
+            | Self::RenameOfDeleted
+            | Self::RunNotActive { .. }
+            | Self::ParamsChanged { .. } => ErrorCode::InvalidParameterValue,
+            Self::NoExperiment(_)
+            | Self::NoExperimentNamed(_)
+            | Self::NoRun(_)
+            | Self::NoTag { .. } => ErrorCode::ResourceDoesNotExist,
+            Self::ExperimentExists { .. } => ErrorCode::ResourceAlreadyExists,
+            Self::Unavailable(_) => ErrorCode::TemporarilyUnavailable,
+            Self::Internal(_) => ErrorCode::InternalError,
+        }
+    }
+}
+
+/// A param, its value, and another value that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamChange {
+    /// The param.
+    pub key: String,
+    /// The value that stays.
+    pub old_value: String,
+    /// The value that was tried.
+    pub new_value: String,
+}
+
+/// The form of a list of Python dictionaries, which is what MLflow's clients have always read.
+struct Changes<'a>(&'a [ParamChange]);
+
+impl fmt::Display for Changes<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[")?;
+        for (index, change) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(
+                formatter,
+                "{separator}{{'key': '{}', 'old_value': '{}', 'new_value': '{}'}}",
+                change.key, change.old_value, change.new_value
+            )?;
+        }
+        formatter.write_str("]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_params_are_listed_as_mlflow_lists_them() {
+        let change = |key: &str| ParamChange {
+            key: key.to_owned(),
+            old_value: "1".to_owned(),
+            new_value: "2".to_owned(),
+        };
+        let error = StoreError::ParamsChanged {
+            run_id: "r".to_owned(),
+            changes: vec![change("p"), change("q")],
+        };
+        assert_eq!(
+            error.to_string(),
+            "Changing param values is not allowed. Params were already logged='[{'key': 'p', \
+             'old_value': '1', 'new_value': '2'}, {'key': 'q', 'old_value': '1', 'new_value': \
+             '2'}]' for run ID='r'."
+        );
+        assert_eq!(error.code(), ErrorCode::InvalidParameterValue);
+    }
+}

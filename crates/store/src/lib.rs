@@ -1,0 +1,18 @@
+//! The domain of tracking: what may be asked, what it means, and what a store must do.
+//!
+//! Three rooms. [`rules`] checks requests and makes of them what a store is asked to do: ids, times,
+//! names and limits are made there, in MLflow's words. [`search`] reads the filter grammar into a
+//! tree that knows nothing of SQL. The traits in [`traits`] are what a store implements; it stores,
+//! and decides only what needs a transaction. Entities are the wire types of `mlrs-api`: MLflow's
+//! own entities have the same fields.
+
+pub mod error;
+pub mod rules;
+pub mod search;
+pub mod traits;
+
+pub use error::{ParamChange, StoreError};
+pub use traits::{
+    Batch, ExperimentStore, MetricQuery, MetricStore, NewExperiment, NewRun, Page, RunStore,
+    RunUpdate, TrackingStore,
+};

@@ -1,0 +1,32 @@
+//! The limits of MLflow 3.17, in one place.
+
+/// Characters of a key of a metric, param or tag.
+pub const KEY: usize = 250;
+/// Characters of a param's value; longer ones are cut.
+pub const PARAM_VALUE: usize = 6000;
+/// Characters of a run tag's value; longer ones are cut.
+pub const RUN_TAG_VALUE: usize = 8000;
+/// Characters of an experiment tag's value.
+pub const EXPERIMENT_TAG_VALUE: usize = 20_000;
+/// Characters of an experiment's name. The column takes 256, and PostgreSQL holds to it.
+pub const EXPERIMENT_NAME: usize = 500;
+/// Characters of an artifact location.
+pub const ARTIFACT_LOCATION: usize = 2048;
+/// Metrics of one batch.
+pub const BATCH_METRICS: usize = 1000;
+/// Params of one batch.
+pub const BATCH_PARAMS: usize = 100;
+/// Tags of one batch.
+pub const BATCH_TAGS: usize = 100;
+/// Metrics, params and tags of one batch together.
+pub const BATCH_ENTITIES: usize = 1000;
+/// Runs or experiments of one page.
+pub const PAGE: i64 = 50_000;
+/// Runs or experiments of one page when the request does not say.
+pub const DEFAULT_PAGE: i64 = 1000;
+/// Points of a history over several runs.
+pub const HISTORY_POINTS: i64 = 25_000;
+/// Runs of a history over several runs.
+pub const HISTORY_RUNS: usize = 100;
+/// Points of each run of a sampled history.
+pub const SAMPLED_POINTS: i64 = 2500;

@@ -1,0 +1,14 @@
+//! What may be asked: requests checked and made into what a store is asked to do.
+//!
+//! Limits, defaults and texts are those of MLflow 3.17 (`mlflow/utils/validation.py`,
+//! `mlflow/server/handlers.py`); lengths are in characters.
+
+pub mod experiments;
+pub mod limits;
+pub mod locations;
+pub mod metrics;
+mod names;
+pub mod runs;
+pub mod values;
+
+pub use values::{Truncate, parse_experiment_id, required};

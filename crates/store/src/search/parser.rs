@@ -1,0 +1,548 @@
+//! Tokens to comparisons, and comparisons to a tree.
+//!
+//! ```text
+//! filter     = conjunction { OR conjunction }
+//! conjunction = term { [AND] term }
+//! term       = "(" filter ")" | identifier operator value | identifier IS [NOT] NULL
+//! identifier = name [ "." name { "." name } ]
+//! value      = number | text | "(" text { "," text } ")"
+//! ```
+//! `AND` may be left out and may stand at an end, because MLflow allows it.
+
+use crate::error::StoreError;
+use crate::search::lexer::{Placed, Token, shown, tokens};
+use crate::search::{Filter, Operator};
+
+/// Parentheses within parentheses.
+const DEEPEST: usize = 32;
+/// Comparisons of one filter.
+const MOST_COMPARISONS: usize = 200;
+
+/// `entity.key`, or a key alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identifier {
+    /// What stands before the first dot.
+    pub entity: Option<String>,
+    /// The rest.
+    pub key: String,
+}
+
+/// The right side of a comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A number as it was written.
+    Number(String),
+    /// A quoted text.
+    Text(String),
+    /// Texts in parentheses; at least one.
+    List(Vec<String>),
+    /// Nothing: of `IS NULL` and `IS NOT NULL`.
+    Nothing,
+}
+
+/// One comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// What is compared.
+    pub identifier: Identifier,
+    /// How.
+    pub operator: Operator,
+    /// With what.
+    pub value: Value,
+}
+
+/// Reads a filter; an empty one matches everything.
+///
+/// # Errors
+/// When it is not of the grammar; the text says from where on.
+pub fn parse(text: &str) -> Result<Filter<Comparison>, StoreError> {
+    if text.is_empty() {
+        return Ok(Filter::everything());
+    }
+    let mut parser = Parser::new(text)?;
+    if parser.tokens.is_empty() {
+        return Err(StoreError::invalid(format!(
+            "Invalid filter '{text}'. Could not be parsed."
+        )));
+    }
+    let filter = parser.disjunction(0)?;
+    match parser.peek() {
+        None => Ok(filter),
+        Some(_) => Err(parser.unexpected()),
+    }
+}
+
+/// Reads `identifier [ASC|DESC]`; without a direction it is ascending.
+///
+/// # Errors
+/// When it is something else.
+pub fn parse_order(text: &str) -> Result<(Identifier, bool), StoreError> {
+    let refused = || {
+        StoreError::invalid(format!(
+            "Invalid order_by clause '{text}'. Could not be parsed."
+        ))
+    };
+    let mut parser = Parser::new(text).map_err(|_| refused())?;
+    let identifier = parser.identifier().map_err(|_| refused())?;
+    let ascending = match parser.next() {
+        None => true,
+        Some(Token::Word(word)) if word.eq_ignore_ascii_case("asc") => true,
+        Some(Token::Word(word)) if word.eq_ignore_ascii_case("desc") => false,
+        Some(_) if parser.peek().is_none() => {
+            return Err(StoreError::invalid(format!(
+                "Invalid ordering key in order_by clause '{text}'."
+            )));
+        }
+        Some(_) => return Err(refused()),
+    };
+    match parser.peek() {
+        None => Ok((identifier, ascending)),
+        Some(_) => Err(refused()),
+    }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<Placed<'a>>,
+    position: usize,
+    comparisons: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> Result<Self, StoreError> {
+        Ok(Self {
+            text,
+            tokens: tokens(text)?,
+            position: 0,
+            comparisons: 0,
+        })
+    }
+
+    fn peek(&self) -> Option<&Token<'a>> {
+        self.tokens.get(self.position).map(|placed| &placed.token)
+    }
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        let token = self.peek().cloned();
+        self.position += usize::from(token.is_some());
+        token
+    }
+
+    /// Whether the next token is this keyword; then it is taken.
+    fn takes(&mut self, keyword: &str) -> bool {
+        let found =
+            matches!(self.peek(), Some(Token::Word(word)) if word.eq_ignore_ascii_case(keyword));
+        self.position += usize::from(found);
+        found
+    }
+
+    fn rest(&self) -> &'a str {
+        let start = self
+            .tokens
+            .get(self.position)
+            .map_or(self.text.len(), |placed| placed.start);
+        self.text.get(start..).unwrap_or_default()
+    }
+
+    fn unexpected(&self) -> StoreError {
+        let rest = self.rest();
+        let where_ = if rest.is_empty() { "its end" } else { rest };
+        StoreError::invalid(format!(
+            "Invalid clause(s) in filter string: '{}'",
+            shown(where_)
+        ))
+    }
+
+    fn disjunction(&mut self, depth: usize) -> Result<Filter<Comparison>, StoreError> {
+        let mut parts = vec![self.conjunction(depth)?];
+        while self.takes("or") {
+            parts.push(self.conjunction(depth)?);
+        }
+        Ok(match parts.len() {
+            1 => parts.swap_remove(0),
+            _ => Filter::Any(parts),
+        })
+    }
+
+    fn conjunction(&mut self, depth: usize) -> Result<Filter<Comparison>, StoreError> {
+        let start = self.position;
+        let mut parts = Vec::new();
+        loop {
+            let separated = self.takes("and");
+            match self.peek() {
+                Some(Token::Word(word)) if word.eq_ignore_ascii_case("or") => break,
+                Some(Token::Word(_) | Token::Quoted(_) | Token::Open) => {
+                    parts.push(self.term(depth)?);
+                }
+                _ if separated => {}
+                _ => break,
+            }
+        }
+        match parts.len() {
+            // Only separators are everything in MLflow; next to `OR` that would be a surprise.
+            0 if start > 0 || depth > 0 || self.peek().is_some() => Err(self.unexpected()),
+            1 => Ok(parts.swap_remove(0)),
+            _ => Ok(Filter::All(parts)),
+        }
+    }
+
+    fn term(&mut self, depth: usize) -> Result<Filter<Comparison>, StoreError> {
+        if self.peek() != Some(&Token::Open) {
+            return self.comparison().map(Filter::Is);
+        }
+        if depth == DEEPEST {
+            return Err(StoreError::invalid(format!(
+                "The filter string has more than {DEEPEST} parentheses within each other"
+            )));
+        }
+        self.position += 1;
+        let inner = self.disjunction(depth + 1)?;
+        match self.peek() {
+            Some(Token::Close) => {
+                self.position += 1;
+                Ok(inner)
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn comparison(&mut self) -> Result<Comparison, StoreError> {
+        self.comparisons += 1;
+        if self.comparisons > MOST_COMPARISONS {
+            return Err(StoreError::invalid(format!(
+                "The filter string has more than {MOST_COMPARISONS} comparisons"
+            )));
+        }
+        let start = self.position;
+        let identifier = self.identifier()?;
+        let Some(operator) = self.operator() else {
+            self.position = start;
+            return Err(self.unexpected());
+        };
+        let value = match operator {
+            Operator::IsNull | Operator::IsNotNull => Some(Value::Nothing),
+            Operator::In | Operator::NotIn => return self.in_list(identifier, operator),
+            _ => self.value(),
+        };
+        let Some(value) = value else {
+            let value = self.rest();
+            return Err(StoreError::invalid(format!(
+                "Expected a number or a quoted string value (e.g. 'my-value') for '{}'. Found '{}'",
+                identifier.key,
+                shown(if value.is_empty() { "nothing" } else { value })
+            )));
+        };
+        Ok(Comparison {
+            identifier,
+            operator,
+            value,
+        })
+    }
+
+    fn identifier(&mut self) -> Result<Identifier, StoreError> {
+        let mut names = vec![self.name()?];
+        while self.peek() == Some(&Token::Dot) {
+            self.position += 1;
+            names.push(self.name()?);
+        }
+        if names.len() == 1 {
+            return Ok(Identifier {
+                entity: None,
+                key: names.swap_remove(0),
+            });
+        }
+        let entity = names.remove(0);
+        Ok(Identifier {
+            entity: Some(entity),
+            key: names.join("."),
+        })
+    }
+
+    fn name(&mut self) -> Result<String, StoreError> {
+        match self.next() {
+            Some(Token::Word(word)) => Ok(word.to_owned()),
+            Some(Token::Quoted(text)) => Ok(text),
+            other => {
+                self.position -= usize::from(other.is_some());
+                Err(self.unexpected())
+            }
+        }
+    }
+
+    fn operator(&mut self) -> Option<Operator> {
+        let token = self.next()?;
+        match token {
+            Token::Sign("=" | "==") => Some(Operator::Equal),
+            Token::Sign("!=" | "<>") => Some(Operator::NotEqual),
+            Token::Sign("<") => Some(Operator::Less),
+            Token::Sign("<=") => Some(Operator::LessOrEqual),
+            Token::Sign(">") => Some(Operator::Greater),
+            Token::Sign(">=") => Some(Operator::GreaterOrEqual),
+            Token::Word(word) => self.operator_of(&word.to_ascii_lowercase()),
+            _ => None,
+        }
+    }
+
+    fn operator_of(&mut self, word: &str) -> Option<Operator> {
+        match word {
+            "like" => Some(Operator::Like),
+            "ilike" => Some(Operator::ILike),
+            "in" => Some(Operator::In),
+            "not" => self.takes("in").then_some(Operator::NotIn),
+            "is" => {
+                let negated = self.takes("not");
+                let operator = if negated {
+                    Operator::IsNotNull
+                } else {
+                    Operator::IsNull
+                };
+                self.takes("null").then_some(operator)
+            }
+            _ => None,
+        }
+    }
+
+    fn value(&mut self) -> Option<Value> {
+        let value = match self.peek()? {
+            Token::Number(number) => Value::Number((*number).to_owned()),
+            Token::Single(text) | Token::Quoted(text) => Value::Text(text.clone()),
+            _ => return None,
+        };
+        self.position += 1;
+        Some(value)
+    }
+
+    fn in_list(
+        &mut self,
+        identifier: Identifier,
+        operator: Operator,
+    ) -> Result<Comparison, StoreError> {
+        if self.next() != Some(Token::Open) {
+            self.position -= 1;
+            return Err(self.not_a_list());
+        }
+        let mut values = Vec::new();
+        loop {
+            match self.next() {
+                Some(Token::Close) => break,
+                Some(Token::Single(text) | Token::Quoted(text)) => values.push(text),
+                // A number stands for its text: ids are often written so.
+                Some(Token::Number(number)) => values.push(number.to_owned()),
+                _ => return Err(self.not_a_list()),
+            }
+            match self.next() {
+                Some(Token::Comma) => {}
+                Some(Token::Close) => break,
+                _ => return Err(self.not_a_list()),
+            }
+        }
+        if values.is_empty() {
+            return Err(StoreError::invalid(
+                "While parsing a list in the query, expected a non-empty list of string values, \
+                 but got empty list",
+            ));
+        }
+        Ok(Comparison {
+            identifier,
+            operator,
+            value: Value::List(values),
+        })
+    }
+
+    fn not_a_list(&self) -> StoreError {
+        StoreError::invalid(format!(
+            "While parsing a list in the query, expected string value, punctuation, or whitespace, \
+             but got different type in list: '{}'",
+            shown(self.rest())
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tree as text: `&(a=1 |(b='x' c LIKE 'y'))`.
+    fn tree(filter: &Filter<Comparison>) -> String {
+        let join = |sign: &str, parts: &[Filter<Comparison>]| {
+            let parts: Vec<String> = parts.iter().map(tree).collect();
+            format!("{sign}({})", parts.join(" "))
+        };
+        match filter {
+            Filter::Is(comparison) => {
+                let entity = comparison.identifier.entity.as_deref().unwrap_or("-");
+                let value = match &comparison.value {
+                    Value::Number(number) => number.clone(),
+                    Value::Text(text) => format!("'{text}'"),
+                    Value::List(texts) => texts.join(","),
+                    Value::Nothing => String::new(),
+                };
+                format!(
+                    "{entity}:{}{}{value}",
+                    comparison.identifier.key,
+                    comparison.operator.text()
+                )
+            }
+            Filter::All(parts) => join("&", parts),
+            Filter::Any(parts) => join("|", parts),
+        }
+    }
+
+    fn parsed(text: &str) -> String {
+        parse(text).map_or_else(|error| format!("error: {error}"), |filter| tree(&filter))
+    }
+
+    #[test]
+    fn what_mlflow_takes_is_taken() {
+        for (text, expected) in [
+            ("", "&()"),
+            ("metrics.a > 1", "metrics:a>1"),
+            ("metrics.a>-.5", "metrics:a>-.5"),
+            ("metrics.`a b` >= 1e3", "metrics:a b>=1e3"),
+            ("tags.\"x y\" like '%a%'", "tags:x yLIKE'%a%'"),
+            ("run_id NOT IN ('a', \"b\",)", "-:run_idNOT INa,b"),
+            ("params.x is not null", "params:xIS NOT NULL"),
+            ("tags.mlflow.runName = 'a'", "tags:mlflow.runName='a'"),
+            ("`run name` = 'x'", "-:run name='x'"),
+            ("params.a = \"it's\"", "params:a='it's'"),
+            (
+                "metrics.a <> 1 and metrics.b == 2",
+                "&(metrics:a!=1 metrics:b=2)",
+            ),
+            ("metrics.a > 1 metrics.b > 2", "&(metrics:a>1 metrics:b>2)"),
+            ("metrics.a > 1 and", "metrics:a>1"),
+            ("AND", "&()"),
+            ("params.order = 'x'", "params:order='x'"),
+        ] {
+            assert_eq!(parsed(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn or_binds_less_than_and_and_parentheses_most() {
+        for (text, expected) in [
+            ("a.b=1 or a.c=2 and a.d=3", "|(a:b=1 &(a:c=2 a:d=3))"),
+            ("(a.b=1 OR a.c=2) AND a.d=3", "&(|(a:b=1 a:c=2) a:d=3)"),
+            ("((a.b=1))", "a:b=1"),
+            ("a.b='it''s' or a.c=1 or a.d=1", "|(a:b='it's' a:c=1 a:d=1)"),
+        ] {
+            assert_eq!(parsed(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused_with_the_place() {
+        for (text, expected) in [
+            ("  ", "Invalid filter '  '. Could not be parsed."),
+            (
+                "metrics.a",
+                "Invalid clause(s) in filter string: 'metrics.a'",
+            ),
+            ("a.b=1 or", "Invalid clause(s) in filter string: 'its end'"),
+            (
+                "a.b=1 or and",
+                "Invalid clause(s) in filter string: 'its end'",
+            ),
+            ("or a.b=1", "Invalid clause(s) in filter string: 'or a.b=1'"),
+            ("()", "Invalid clause(s) in filter string: ')'"),
+            ("(a.b=1", "Invalid clause(s) in filter string: 'its end'"),
+            ("a.b=1)", "Invalid clause(s) in filter string: ')'"),
+            (
+                "'a' = params.x",
+                "Invalid clause(s) in filter string: ''a' = params.x'",
+            ),
+            (
+                "metrics.a between 1 and 2",
+                "Invalid clause(s) in filter string: 'metrics.a between 1 and 2'",
+            ),
+            (
+                "tags.a NOT LIKE 'b'",
+                "Invalid clause(s) in filter string: 'tags.a NOT LIKE 'b''",
+            ),
+            (
+                "metrics.a > inf",
+                "Expected a number or a quoted string value (e.g. 'my-value') for 'a'. Found 'inf'",
+            ),
+            (
+                "metrics.a >",
+                "Expected a number or a quoted string value (e.g. 'my-value') for 'a'. Found 'nothing'",
+            ),
+            (
+                "run_id in ()",
+                "While parsing a list in the query, expected a non-empty list of string values, but got empty list",
+            ),
+        ] {
+            assert_eq!(parsed(text), format!("error: {expected}"), "{text}");
+        }
+        for text in [
+            "metrics.a > 1;",
+            "a.b = 'x",
+            "metrics.a-b > 1",
+            "a.b = \u{0}",
+        ] {
+            assert!(
+                parsed(text).starts_with("error: Invalid clause(s)"),
+                "{text}: {}",
+                parsed(text)
+            );
+        }
+    }
+
+    #[test]
+    fn size_is_bounded() {
+        let deep = "(".repeat(100);
+        assert!(parsed(&deep).contains("parentheses within each other"));
+        let long = vec!["a.b=1"; 300].join(" and ");
+        assert!(parsed(&long).contains("more than 200 comparisons"));
+        assert!(parsed(&"a".repeat(2 << 20)).contains("longer than"));
+    }
+
+    #[test]
+    fn orders_have_a_direction() {
+        let order = |text: &str| {
+            parse_order(text).map_or_else(
+                |error| error.to_string(),
+                |(identifier, ascending)| {
+                    format!("{:?} {} {ascending}", identifier.entity, identifier.key)
+                },
+            )
+        };
+        assert_eq!(order("metrics.a DESC"), "Some(\"metrics\") a false");
+        assert_eq!(order("start_time"), "None start_time true");
+        assert_eq!(order("params.`a b` asc"), "Some(\"params\") a b true");
+        assert_eq!(
+            order("metrics.a foo"),
+            "Invalid ordering key in order_by clause 'metrics.a foo'."
+        );
+        assert_eq!(
+            order(""),
+            "Invalid order_by clause ''. Could not be parsed."
+        );
+        assert_eq!(
+            order("tags.x asc desc"),
+            "Invalid order_by clause 'tags.x asc desc'. Could not be parsed."
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,80}") {
+            let _ = parse(&text);
+            let _ = parse_order(&text);
+        }
+
+        #[test]
+        fn near_filters_are_read_or_refused(
+            parts in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "metrics", ".", "a", "=", "'x'", "1", "(", ")", "and", "or", "is", "not",
+                    "null", "in", ",", "`k`", "like", "-", "\"",
+                ]),
+                0..20,
+            )
+        ) {
+            let _ = parse(&parts.join(" "));
+            let _ = parse(&parts.concat());
+        }
+    }
+}

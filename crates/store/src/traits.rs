@@ -1,0 +1,167 @@
+//! What a store does. One trait for each aggregate; ids and times come from above.
+
+use async_trait::async_trait;
+use mlrs_api::enums::LifecycleStage;
+use mlrs_api::experiments::Experiment;
+use mlrs_api::metrics::{Metric, MetricWithRunId, Param};
+use mlrs_api::runs::{Run, RunInfo};
+use mlrs_api::{Tag, enums::RunStatus};
+
+use crate::error::StoreError;
+use crate::search::{ExperimentSearch, RunSearch};
+
+/// A page of what was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// At most as many as were asked for.
+    pub items: Vec<T>,
+    /// Where the next page begins; none on the last one.
+    pub next_offset: Option<u64>,
+}
+
+/// An experiment to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewExperiment {
+    /// Unique name.
+    pub name: String,
+    /// Root of its artifacts; `<default root>/<id>` when absent.
+    pub artifact_location: Option<String>,
+    /// Tags to begin with.
+    pub tags: Vec<Tag>,
+    /// Milliseconds since the epoch.
+    pub now: i64,
+}
+
+/// A run to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRun {
+    /// Unique id: 32 hexadecimal digits.
+    pub id: String,
+    /// The experiment, which must be active.
+    pub experiment_id: i64,
+    /// Who starts it.
+    pub user_id: String,
+    /// Name for people.
+    pub name: String,
+    /// Milliseconds since the epoch.
+    pub start_time: i64,
+    /// Tags to begin with, the name among them; no two of one key.
+    pub tags: Vec<Tag>,
+}
+
+/// What changes about a run; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunUpdate {
+    /// Its status from now on.
+    pub status: Option<RunStatus>,
+    /// Milliseconds since the epoch.
+    pub end_time: Option<i64>,
+    /// Its name from now on, also as the tag `mlflow.runName`.
+    pub name: Option<String>,
+}
+
+/// What is logged to a run at once: all of it or nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// Points of metrics.
+    pub metrics: Vec<Metric>,
+    /// Params, each key once.
+    pub params: Vec<Param>,
+    /// Tags; the last one of a key wins.
+    pub tags: Vec<Tag>,
+}
+
+/// Which points of a metric.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricQuery {
+    /// The run.
+    pub run_id: String,
+    /// Name of the metric.
+    pub key: String,
+    /// How many at most; all when absent.
+    pub limit: Option<u64>,
+    /// How many to leave out.
+    pub offset: u64,
+}
+
+/// Experiments.
+#[async_trait]
+pub trait ExperimentStore: Send + Sync {
+    /// Makes an experiment, and gives its id.
+    async fn create_experiment(&self, new: NewExperiment) -> Result<i64, StoreError>;
+    /// The experiment with this id, whatever its stage.
+    async fn experiment(&self, id: i64) -> Result<Experiment, StoreError>;
+    /// The experiment of this name, whatever its stage.
+    async fn experiment_by_name(&self, name: String) -> Result<Experiment, StoreError>;
+    /// A page of experiments.
+    async fn search_experiments(
+        &self,
+        search: ExperimentSearch,
+    ) -> Result<Page<Experiment>, StoreError>;
+    /// Deletes or restores an experiment and all of its runs. One that is in that stage already is
+    /// not found.
+    async fn set_experiment_stage(
+        &self,
+        id: i64,
+        stage: LifecycleStage,
+        now: i64,
+    ) -> Result<(), StoreError>;
+    /// Gives an active experiment another name.
+    async fn rename_experiment(&self, id: i64, name: String, now: i64) -> Result<(), StoreError>;
+    /// Sets a tag of an active experiment.
+    async fn set_experiment_tag(&self, id: i64, tag: Tag, now: i64) -> Result<(), StoreError>;
+    /// Deletes a tag of an active experiment.
+    async fn delete_experiment_tag(&self, id: i64, key: String) -> Result<(), StoreError>;
+}
+
+/// Runs, and what they log.
+#[async_trait]
+pub trait RunStore: Send + Sync {
+    /// Makes a run.
+    async fn create_run(&self, new: NewRun) -> Result<Run, StoreError>;
+    /// The run with this id, whatever its stage.
+    async fn run(&self, id: String) -> Result<Run, StoreError>;
+    /// Changes an active run.
+    async fn update_run(&self, id: String, update: RunUpdate) -> Result<RunInfo, StoreError>;
+    /// Deletes or restores a run.
+    async fn set_run_stage(
+        &self,
+        id: String,
+        stage: LifecycleStage,
+        now: i64,
+    ) -> Result<(), StoreError>;
+    /// A page of runs, with their latest metrics, params, tags, inputs and outputs.
+    async fn search_runs(&self, search: RunSearch) -> Result<Page<Run>, StoreError>;
+    /// Logs to an active run.
+    async fn log(&self, run_id: String, batch: Batch) -> Result<(), StoreError>;
+    /// Deletes a tag of an active run.
+    async fn delete_tag(&self, run_id: String, key: String) -> Result<(), StoreError>;
+}
+
+/// The history of metrics.
+#[async_trait]
+pub trait MetricStore: Send + Sync {
+    /// Points of one metric of one run, by time, step and value.
+    async fn metric_history(&self, query: MetricQuery) -> Result<Page<Metric>, StoreError>;
+    /// Points of one metric of several runs: by run, then by time, step and value.
+    async fn metric_history_of_runs(
+        &self,
+        run_ids: Vec<String>,
+        key: String,
+        limit: u64,
+    ) -> Result<Vec<MetricWithRunId>, StoreError>;
+    /// Of each run at most `points` points of a metric, evenly spread over its rows by step, with
+    /// the first and the last one; only those with a step within `steps`.
+    async fn sampled_metric_history(
+        &self,
+        run_ids: Vec<String>,
+        key: String,
+        steps: Option<(i64, i64)>,
+        points: u64,
+    ) -> Result<Vec<MetricWithRunId>, StoreError>;
+}
+
+/// All that a tracking server keeps.
+pub trait TrackingStore: ExperimentStore + RunStore + MetricStore {}
+
+impl<T: ExperimentStore + RunStore + MetricStore> TrackingStore for T {}

@@ -1,0 +1,18 @@
+//! One function for each endpoint: ask a rule what the request means, the store to do it, and map.
+
+pub(crate) mod experiments;
+pub(crate) mod metrics;
+pub(crate) mod runs;
+
+use mlrs_store::Page;
+use mlrs_store::search::page_token;
+use serde::Serialize;
+
+/// The answer of calls that only do something: `{}`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Done {}
+
+/// The items of a page and the token of the next one.
+fn paged<T>(page: Page<T>) -> (Vec<T>, Option<String>) {
+    (page.items, page.next_offset.map(page_token::of))
+}

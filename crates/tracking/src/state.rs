@@ -1,0 +1,97 @@
+//! What the handlers share: the stores, the limits, the clock.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mlrs_http::{BodyLimits, BytesInFlight};
+use mlrs_store::TrackingStore;
+use mlrs_store::rules::Truncate;
+
+use crate::metrics::TrackingMetrics;
+
+/// The limits of a tracking server.
+#[derive(Clone, Copy, Debug)]
+pub struct TrackingSettings {
+    /// Bytes of one request body, decompressed.
+    pub body_bytes: usize,
+    /// Bytes of all request bodies at the same time.
+    pub bytes_in_flight: usize,
+    /// Time to receive a body.
+    pub read_timeout: Duration,
+    /// What becomes of values that are too long: `MLFLOW_TRUNCATE_LONG_VALUES`.
+    pub truncate: Truncate,
+}
+
+impl Default for TrackingSettings {
+    /// 16 MiB a body, 256 MiB together, 30 s to receive; values are cut.
+    fn default() -> Self {
+        Self {
+            body_bytes: 16 << 20,
+            bytes_in_flight: 256 << 20,
+            read_timeout: Duration::from_secs(30),
+            truncate: Truncate::Cut,
+        }
+    }
+}
+
+/// What the handlers share; a clone is another handle on the same.
+#[derive(Clone)]
+pub struct TrackingState(Arc<Shared>);
+
+struct Shared {
+    store: Arc<dyn TrackingStore>,
+    settings: TrackingSettings,
+    limits: BodyLimits,
+    budget: BytesInFlight,
+    metrics: TrackingMetrics,
+}
+
+impl TrackingState {
+    /// The state of a server over these stores.
+    ///
+    /// # Errors
+    /// When the metrics cannot be registered.
+    pub fn new(
+        store: Arc<dyn TrackingStore>,
+        settings: TrackingSettings,
+    ) -> Result<Self, prometheus::Error> {
+        Ok(Self(Arc::new(Shared {
+            store,
+            settings,
+            limits: BodyLimits {
+                bytes: settings.body_bytes,
+                read_timeout: settings.read_timeout,
+            },
+            budget: BytesInFlight::new(settings.bytes_in_flight.max(settings.body_bytes)),
+            metrics: TrackingMetrics::new()?,
+        })))
+    }
+
+    pub(crate) fn store(&self) -> &dyn TrackingStore {
+        &*self.0.store
+    }
+
+    pub(crate) fn truncate(&self) -> Truncate {
+        self.0.settings.truncate
+    }
+
+    pub(crate) fn limits(&self) -> &BodyLimits {
+        &self.0.limits
+    }
+
+    pub(crate) fn budget(&self) -> &BytesInFlight {
+        &self.0.budget
+    }
+
+    pub(crate) fn metrics(&self) -> &TrackingMetrics {
+        &self.0.metrics
+    }
+
+    /// Milliseconds since the epoch.
+    #[expect(clippy::unused_self, reason = "the clock is the server's")]
+    pub(crate) fn now(&self) -> i64 {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |time| time.as_millis() as i64)
+    }
+}
