@@ -52,7 +52,13 @@ pub(crate) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     }
 }
 
+const NO_OBJECT: &str = "The request body must be a JSON object";
+
 fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, StoreError> {
+    // A list would be read as the fields in their order.
+    if text.first() == Some(&b'[') {
+        return Err(StoreError::invalid(NO_OBJECT));
+    }
     let mut reader = serde_json::Deserializer::from_slice(text);
     let error = match serde_path_to_error::deserialize(&mut reader) {
         Ok(request) => match reader.end() {
@@ -109,7 +115,7 @@ fn refused(whole: &Value, error: &serde_path_to_error::Error<serde_json::Error>)
     let path = error.path().to_string();
     match at(whole, error.path()) {
         Some(found) if path != "." => wrong_type(found, &path),
-        _ => StoreError::invalid("The request body must be a JSON object"),
+        _ => StoreError::invalid(NO_OBJECT),
     }
 }
 
