@@ -1,15 +1,10 @@
 //! A real `mlflow server` with models on it.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use mlrs_testing::{Client, python, workspace_root};
+use mlrs_testing::{MlflowServer, python, workspace_root};
 use serde::Deserialize;
-
-/// How long the server may take to start: Python imports much.
-const PATIENCE: Duration = Duration::from_mins(3);
 
 /// What `populate.py` prints.
 #[derive(Debug, Deserialize)]
@@ -28,22 +23,6 @@ pub struct Download {
     pub path: PathBuf,
 }
 
-/// A process group that ends with this value.
-#[derive(Debug)]
-struct Group(Child);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // The server's workers are in the group of the process that was started.
-        drop(
-            Command::new("kill")
-                .args(["-KILL", "--", &format!("-{}", self.0.id())])
-                .status(),
-        );
-        drop(self.0.wait());
-    }
-}
-
 /// The server and what is on it.
 #[derive(Debug)]
 pub struct Registry {
@@ -55,56 +34,21 @@ pub struct Registry {
     pub models: Vec<Download>,
     /// Files and folders of models.
     pub parts: Vec<Download>,
-    _process: Group,
-    _folder: tempfile::TempDir,
+    _server: MlflowServer,
 }
 
 /// Starts a server on a fresh database, and puts the models on it. `archive` is one of the model.
 pub fn start(archive: &Path) -> Registry {
-    use std::os::unix::process::CommandExt as _;
-    let folder = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let log = std::fs::File::create(folder.path().join("server.log")).unwrap();
-    let process = Command::new(python().unwrap())
-        .args([
-            "-m",
-            "mlflow",
-            "server",
-            "--host",
-            "127.0.0.1",
-            "--workers",
-            "1",
-            "--port",
-            &port.to_string(),
-        ])
-        .arg("--backend-store-uri")
-        .arg(format!(
-            "sqlite:///{}",
-            folder.path().join("mlflow.db").display()
-        ))
-        .arg("--artifacts-destination")
-        .arg(folder.path().join("artifacts"))
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    let process = Group(process);
-    let address = format!("http://127.0.0.1:{port}");
-    wait_for(&address, &folder.path().join("server.log"));
+    let server = MlflowServer::start().unwrap();
+    let address = server.address().to_owned();
+    let folder = server.folder();
     let populated = Command::new(python().unwrap())
         .arg(workspace_root().join("tests/registry/populate.py"))
         .args([address.as_str()])
         .arg(workspace_root().join("examples/iris"))
         .arg(archive)
-        .arg(folder.path().join("downloads"))
-        .current_dir(folder.path())
+        .arg(folder.join("downloads"))
+        .current_dir(folder)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&populated.stdout).into_owned();
@@ -117,23 +61,6 @@ pub fn start(archive: &Path) -> Registry {
         run_id: population.run_id,
         models: population.models,
         parts: population.parts,
-        _process: process,
-        _folder: folder,
+        _server: server,
     }
-}
-
-fn wait_for(address: &str, log: &Path) {
-    let client = Client::new();
-    let begin = Instant::now();
-    while begin.elapsed() < PATIENCE {
-        if client
-            .get(&format!("{address}/health"))
-            .is_ok_and(|answer| answer.status == 200)
-        {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    panic!("the MLflow server did not start: {text}");
 }

@@ -65,6 +65,38 @@ impl Client {
         }
         read(url, request.send(body))
     }
+
+    /// Sends a request with any method and body; without a content type, no such header is sent.
+    ///
+    /// # Errors
+    /// When the method or the URL is none, or there is no answer.
+    pub fn send(
+        &self,
+        method: &str,
+        url: &str,
+        content_type: Option<&str>,
+        body: Option<&[u8]>,
+    ) -> Result<Answer, Error> {
+        let no_request = |error: ureq::http::Error| Error::NoAnswer {
+            url: url.to_owned(),
+            reason: error.to_string(),
+        };
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        let Some(body) = body else {
+            return read(url, self.agent.run(request.body(()).map_err(no_request)?));
+        };
+        // DELETE with a body is how MLflow's client deletes.
+        let request = request.body(body).map_err(no_request)?;
+        let request = self
+            .agent
+            .configure_request(request)
+            .allow_non_standard_methods(true)
+            .build();
+        read(url, self.agent.run(request))
+    }
 }
 
 /// Reads the whole answer.

@@ -8,12 +8,14 @@ mod places;
 mod process;
 mod python;
 mod skip;
+mod tracking;
 
 pub use http::{Answer, Client};
 pub use places::{copy_files, fingerprint, home, workspace_root};
 pub use process::{AddressedProcess, Mlrs, mlrs_binary};
 pub use python::{Oracle, onnxruntime_library, python};
 pub use skip::{SKIPPED_FILE, everything_required, skipped};
+pub use tracking::{MlflowServer, MlrsServer};
 
 /// Why a test could not set itself up.
 #[derive(Debug, thiserror::Error)]

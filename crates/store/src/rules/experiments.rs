@@ -109,7 +109,7 @@ pub(crate) fn page_size(asked: Option<i64>) -> Result<u64, StoreError> {
     }
     if size > limits::PAGE {
         return Err(StoreError::invalid(format!(
-            "Invalid value {size} for parameter 'max_results' supplied. It must be at most {}.",
+            "Invalid value {size} for parameter 'max_results' supplied. It must be at most {}",
             limits::PAGE
         )));
     }

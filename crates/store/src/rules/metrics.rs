@@ -129,7 +129,7 @@ pub fn history(request: &GetMetricHistoryRequest) -> Result<MetricQuery, StoreEr
         Some(limit) if limit > 0 => Some(limit as u64),
         Some(limit) => {
             return Err(StoreError::invalid(format!(
-                "Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer"
+                "Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer."
             )));
         }
     };

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::error::StoreError;
 use crate::rules::experiments::page_size;
 use crate::rules::metrics::RUN_NAME_TAG;
-use crate::rules::values::{Truncate, parse_experiment_id, required, within};
+use crate::rules::values::{Truncate, parse_experiment_id, required, within, wrong_type};
 use crate::rules::{limits, names};
 use crate::search::{RunSearch, page_token, runs};
 use crate::traits::{NewRun, RunUpdate};
@@ -112,6 +112,11 @@ pub fn update(request: UpdateRunRequest) -> Result<(String, RunUpdate), StoreErr
 /// # Errors
 /// When the filter, the order, the page size or the token is not one.
 pub fn search(request: &SearchRunsRequest) -> Result<RunSearch, StoreError> {
+    if let Some(size) = request.max_results
+        && size > limits::PAGE
+    {
+        return Err(wrong_type(&size.into(), "max_results"));
+    }
     let limit = page_size(request.max_results)?;
     let filter = runs::filter(request.filter.as_deref().unwrap_or_default())?;
     let order = runs::order(&request.order_by)?;

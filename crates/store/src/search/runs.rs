@@ -295,7 +295,7 @@ mod tests {
         for (source, part) in [
             (
                 "metrics.a = 'x'",
-                "Expected numeric value type for metric. Found x",
+                "Expected numeric value type for metric. Found 'x'",
             ),
             (
                 "metrics.a like 'x'",

@@ -76,9 +76,10 @@ pub(super) fn number(comparison: &Comparison, what: &str) -> Result<(Operator, f
     };
     let Some(number) = number else {
         let found = match &comparison.value {
-            Value::Number(text) | Value::Text(text) => text.as_str(),
-            Value::List(_) => "a list",
-            Value::Nothing => comparison.operator.text(),
+            Value::Number(text) => text.clone(),
+            Value::Text(text) => format!("'{text}'"),
+            Value::List(_) => "a list".to_owned(),
+            Value::Nothing => comparison.operator.text().to_owned(),
         };
         return Err(StoreError::invalid(format!(
             "Expected numeric value type for {what}. Found {found}"
