@@ -96,7 +96,7 @@ impl Replay {
                 for item in items.iter_mut() {
                     self.name(item, key);
                 }
-                if matches!(key, "params" | "tags" | "aliases")
+                if matches!(key, "params" | "tags" | "aliases" | "dataset_summaries")
                     || key == "metrics" && is_data(items)
                 {
                     items.sort_by_key(ToString::to_string);

@@ -6,6 +6,7 @@
 //!   let run = /run/info/run_id
 //!   content-type text/plain
 //!   message differs: why
+//!   message may differ: why
 //!   differs to 400 INVALID_PARAMETER_VALUE: why
 //! ```
 //! A path without a slash is below `/api/2.0/mlflow/`. `${name}` is what `let` took from an earlier
@@ -48,6 +49,8 @@ pub struct Request {
 pub enum Difference {
     /// Only the message of an error.
     Message,
+    /// The message of an error, which is not always the same in MLflow.
+    MessageOfChance,
     /// Status and error code; a code `-` is none.
     To(u16, String),
     /// The body of a good answer.
@@ -112,6 +115,8 @@ impl Request {
             self.content_type = (kind != "-").then(|| kind.to_owned());
         } else if detail.starts_with("message differs: ") {
             self.difference = Some(Difference::Message);
+        } else if detail.starts_with("message may differ: ") {
+            self.difference = Some(Difference::MessageOfChance);
         } else if detail.starts_with("answer differs: ") {
             self.difference = Some(Difference::Answer);
         } else if let Some(rest) = detail.strip_prefix("differs to ") {

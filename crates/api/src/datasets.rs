@@ -81,3 +81,79 @@ pub struct RunOutputs {
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub model_outputs: Vec<ModelOutput>,
 }
+
+/// Body of `runs/log-inputs`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogInputsRequest {
+    /// The run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Datasets that it read.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    pub datasets: Vec<DatasetInput>,
+    /// Logged models that it read.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelInput>,
+}
+
+/// Body of `runs/outputs`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogOutputsRequest {
+    /// The run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Logged models that it made.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelOutput>,
+}
+
+/// Body of `runs/log-model`, by which clients before MLflow 3 tell of a model.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogModelRequest {
+    /// The run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// The manifest of the model as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_json: Option<String>,
+}
+
+/// Body of `experiments/search-datasets`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SearchDatasetsRequest {
+    /// One to 20 experiments.
+    #[serde(
+        alias = "experimentIds",
+        deserialize_with = "nullable",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub experiment_ids: Vec<String>,
+}
+
+/// A dataset that runs of an experiment read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DatasetSummary {
+    /// The experiment.
+    pub experiment_id: String,
+    /// Name of the dataset.
+    pub name: String,
+    /// Digest of its contents.
+    pub digest: String,
+    /// What it was used for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+}
+
+/// Answer of `experiments/search-datasets`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SearchDatasetsResponse {
+    /// At most 1,000.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    pub dataset_summaries: Vec<DatasetSummary>,
+}

@@ -208,6 +208,13 @@ pub const GET_SERVER_INFO: Endpoint = Endpoint {
     template: "/mlflow/server-info",
 };
 
+/// A file of a logged model. Only below `/ajax-api`.
+pub const GET_LOGGED_MODEL_ARTIFACT: Endpoint =
+    Endpoint::get("/mlflow/logged-models/{model_id}/artifacts/files");
+
+/// Datasets of experiments. Only below `/ajax-api`: MLflow's own definition of it lacks a slash.
+pub const SEARCH_DATASETS: Endpoint = Endpoint::post("/mlflow/experiments/search-datasets");
+
 /// Points of a metric of several runs, for charts. Only below `/ajax-api`.
 pub const GET_METRIC_HISTORY_BULK: Endpoint = Endpoint::get("/mlflow/metrics/get-history-bulk");
 

@@ -1,6 +1,6 @@
 //! Artifact stores by URI scheme.
 //!
-//! An [`ArtifactStore`] lists folders and opens files below one root; [`StoreSettings::open`] finds
+//! An [`ArtifactStore`] lists folders, and reads, writes and deletes files below one root; [`StoreSettings::open`] finds
 //! the store for a URI: a local folder, the artifact proxy of a tracking server, S3, Google Cloud
 //! Storage or Azure. Whatever a store or server says about paths is checked by [`ArtifactPath`]
 //! before it is used. This crate does not cache, does not know models, and reads no environment:
@@ -22,10 +22,12 @@ pub use local::LocalStore;
 pub use object::ObjectArtifacts;
 pub use path::{ArtifactPath, PathError};
 pub use proxy::ProxyStore;
-pub use resolver::{KNOWN_SCHEMES, OpenStoreError, Server, StoreSettings, local_path_of_file_uri};
+pub use resolver::{
+    KNOWN_SCHEMES, OpenStoreError, Server, StoreSettings, local_path_of_file_uri, open_direct,
+};
 pub use retry::RetrySettings;
 pub use settings::{CloudSettings, S3Settings};
-pub use store::{ArtifactStore, ByteStream, Entry, Opened, StoreError};
+pub use store::{ArtifactStore, ByteStream, Content, Entry, Opened, Stat, StoreError};
 pub use transport::{
     Credentials, HostCredentials, HttpRequest, Transport, TransportSettings, without_secrets,
 };

@@ -3,16 +3,23 @@
 //! Used in place: nothing is copied unless somebody asks. Links are followed, because the folder
 //! is the user's own.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, SeekFrom};
+use tokio::fs;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, SeekFrom};
 use tokio_util::io::ReaderStream;
+use uuid::Uuid;
 
 use crate::path::ArtifactPath;
-use crate::store::{ArtifactStore, Entry, Opened, StoreError};
+use crate::store::{ArtifactStore, Content, Entry, Opened, Stat, StoreError};
+
+/// The folder below the root where files are while they are written. It is not listed.
+const UPLOADS: &str = ".mlrs-uploads";
 
 /// The files below one local folder.
 #[derive(Debug, Clone)]
@@ -36,12 +43,12 @@ impl LocalStore {
             source,
         };
         let mut entries = Vec::new();
-        let mut reader = match tokio::fs::read_dir(&folder).await {
+        let mut reader = match fs::read_dir(&folder).await {
             Ok(reader) => reader,
             Err(error)
                 if matches!(
                     error.kind(),
-                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                 ) =>
             {
                 return Ok(entries);
@@ -50,6 +57,9 @@ impl LocalStore {
         };
         while let Some(found) = reader.next_entry().await.map_err(fail)? {
             let name = found.file_name().to_string_lossy().into_owned();
+            if path.is_root() && name == UPLOADS {
+                continue;
+            }
             let child = ArtifactPath::parse(&name)
                 .and_then(|name| path.join(&name))
                 .map_err(|source| StoreError::HostilePath {
@@ -57,7 +67,7 @@ impl LocalStore {
                     source,
                 })?;
             let metadata =
-                tokio::fs::metadata(found.path())
+                fs::metadata(found.path())
                     .await
                     .map_err(|source| StoreError::Local {
                         path: found.path(),
@@ -76,8 +86,8 @@ impl LocalStore {
 
     async fn open_file(&self, path: &ArtifactPath, offset: u64) -> Result<Opened, StoreError> {
         let place = path.below(&self.root);
-        let fail = |source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::NotFound => StoreError::NotFound {
+        let fail = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => StoreError::NotFound {
                 path: path.clone(),
                 store: self.location.clone(),
             },
@@ -86,10 +96,10 @@ impl LocalStore {
                 source,
             },
         };
-        let mut file = tokio::fs::File::open(&place).await.map_err(fail)?;
+        let mut file = fs::File::open(&place).await.map_err(fail)?;
         let metadata = file.metadata().await.map_err(fail)?;
         if metadata.is_dir() {
-            return Err(fail(std::io::ErrorKind::IsADirectory.into()));
+            return Err(fail(io::ErrorKind::IsADirectory.into()));
         }
         let length = metadata.len();
         file.seek(SeekFrom::Start(offset)).await.map_err(fail)?;
@@ -111,6 +121,128 @@ impl LocalStore {
     }
 }
 
+impl LocalStore {
+    fn local(place: &Path) -> impl Fn(io::Error) -> StoreError {
+        let place = place.to_path_buf();
+        move |source| StoreError::Local {
+            path: place.clone(),
+            source,
+        }
+    }
+
+    async fn stat_of(&self, path: &ArtifactPath) -> Result<Stat, StoreError> {
+        let place = path.below(&self.root);
+        let metadata = match fs::metadata(&place).await {
+            Ok(metadata) => metadata,
+            Err(error) if is_absent(&error) => {
+                return Err(StoreError::NotFound {
+                    path: path.clone(),
+                    store: self.location.clone(),
+                });
+            }
+            Err(error) => return Err(Self::local(&place)(error)),
+        };
+        let is_directory = metadata.is_dir();
+        let size = if is_directory { 0 } else { metadata.len() };
+        let modified = metadata.modified().ok();
+        let since = modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let entity_tag = since.map(|time| format!("{:x}-{size:x}", time.as_nanos()));
+        Ok(Stat {
+            is_directory,
+            size,
+            modified,
+            entity_tag,
+        })
+    }
+
+    async fn write(&self, path: &ArtifactPath, content: Content<'_>) -> Result<u64, StoreError> {
+        let place = path.below(&self.root);
+        self.check_place(path, &place).await?;
+        let uploads = self.root.join(UPLOADS);
+        fs::create_dir_all(&uploads)
+            .await
+            .map_err(Self::local(&uploads))?;
+        let part = Part(uploads.join(Uuid::new_v4().simple().to_string()));
+        let size = self.write_part(path, &part, content).await?;
+        if let Some(folder) = place.parent() {
+            fs::create_dir_all(folder)
+                .await
+                .map_err(Self::local(folder))?;
+        }
+        fs::rename(&part.0, &place)
+            .await
+            .map_err(Self::local(&place))?;
+        Ok(size)
+    }
+
+    /// A file cannot take the place of a folder, nor of the uploads.
+    async fn check_place(&self, path: &ArtifactPath, place: &Path) -> Result<(), StoreError> {
+        let reserved = path.segments().next() == Some(UPLOADS);
+        let is_directory = fs::metadata(place).await.is_ok_and(|found| found.is_dir());
+        if path.is_root() || reserved || is_directory {
+            return Err(StoreError::WrongKind {
+                path: path.clone(),
+                store: self.location.clone(),
+                is_directory: true,
+            });
+        }
+        Ok(())
+    }
+
+    async fn write_part(
+        &self,
+        path: &ArtifactPath,
+        part: &Part,
+        mut content: Content<'_>,
+    ) -> Result<u64, StoreError> {
+        let fail = Self::local(&part.0);
+        let mut file = fs::File::create(&part.0).await.map_err(&fail)?;
+        file.set_max_buf_size(2 << 20);
+        let mut size = 0;
+        while let Some(piece) = content.next().await {
+            let piece = piece.map_err(|source| StoreError::Content {
+                path: path.clone(),
+                source,
+            })?;
+            size += piece.len() as u64;
+            file.write_all(&piece).await.map_err(&fail)?;
+        }
+        file.flush().await.map_err(&fail)?;
+        file.sync_data().await.map_err(&fail)?;
+        Ok(size)
+    }
+
+    async fn remove(&self, path: &ArtifactPath) -> Result<(), StoreError> {
+        let place = path.below(&self.root);
+        let removed = match fs::symlink_metadata(&place).await {
+            Ok(found) if found.is_dir() => fs::remove_dir_all(&place).await,
+            Ok(_) => fs::remove_file(&place).await,
+            Err(error) => Err(error),
+        };
+        match removed {
+            Err(error) if !is_absent(&error) => Err(Self::local(&place)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// A file that is being written; it goes with this value, unless it has been renamed.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // After a rename there is nothing of this name.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 impl ArtifactStore for LocalStore {
     fn location(&self) -> &str {
         &self.location
@@ -128,7 +260,107 @@ impl ArtifactStore for LocalStore {
         Box::pin(self.open_file(path, offset))
     }
 
+    fn stat<'a>(&'a self, path: &'a ArtifactPath) -> BoxFuture<'a, Result<Stat, StoreError>> {
+        Box::pin(self.stat_of(path))
+    }
+
+    fn create<'a>(
+        &'a self,
+        path: &'a ArtifactPath,
+        content: Content<'a>,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(self.write(path, content))
+    }
+
+    fn delete<'a>(&'a self, path: &'a ArtifactPath) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.remove(path))
+    }
+
     fn local_folder(&self) -> Option<&Path> {
         Some(&self.root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    fn path(text: &str) -> ArtifactPath {
+        ArtifactPath::parse(text).unwrap()
+    }
+
+    fn content(pieces: &[Result<&'static str, &'static str>]) -> Content<'static> {
+        let pieces: Vec<_> = pieces
+            .iter()
+            .map(|piece| match piece {
+                Ok(text) => Ok(Bytes::from_static(text.as_bytes())),
+                Err(text) => Err((*text).into()),
+            })
+            .collect();
+        stream::iter(pieces).boxed()
+    }
+
+    async fn names(store: &LocalStore, folder: &str) -> Vec<String> {
+        let entries = store.list(&path(folder)).await.unwrap();
+        entries.iter().map(|entry| entry.path.to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn files_are_written_whole_replaced_and_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(folder.path().join("made on the way"));
+        let file = path("a/b/c.txt");
+        assert_eq!(
+            store
+                .create(&file, content(&[Ok("12"), Ok("3")]))
+                .await
+                .unwrap(),
+            3
+        );
+        let first = store.stat(&file).await.unwrap();
+        assert_eq!((first.size, first.is_directory), (3, false));
+        store.create(&file, content(&[Ok("longer")])).await.unwrap();
+        assert_ne!(
+            store.stat(&file).await.unwrap().entity_tag,
+            first.entity_tag
+        );
+        assert_eq!(names(&store, "").await, ["a"]);
+        store.delete(&path("a")).await.unwrap();
+        store.delete(&path("a")).await.unwrap();
+        assert!(matches!(
+            store.stat(&file).await,
+            Err(StoreError::NotFound { .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn content_that_breaks_off_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(folder.path());
+        let broken = store
+            .create(&path("x"), content(&[Ok("12"), Err("gone")]))
+            .await;
+        assert!(matches!(broken, Err(StoreError::Content { .. })));
+        assert_eq!(names(&store, "").await, [""; 0]);
+        let left = std::fs::read_dir(folder.path().join(UPLOADS)).unwrap();
+        assert_eq!(left.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_file_does_not_take_the_place_of_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(folder.path());
+        store.create(&path("a/b"), content(&[])).await.unwrap();
+        for taken in ["a", "", ".mlrs-uploads/x"] {
+            let refused = store.create(&path(taken), content(&[])).await;
+            assert!(
+                matches!(refused, Err(StoreError::WrongKind { .. })),
+                "{taken}"
+            );
+        }
+        let below_a_file = store.create(&path("a/b/c"), content(&[])).await;
+        assert!(matches!(below_a_file, Err(StoreError::Local { .. })));
     }
 }

@@ -7,20 +7,21 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path as Key;
 use object_store::{
-    ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectStore, RetryConfig,
+    ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt as _,
+    RetryConfig, WriteMultipart,
 };
 use url::Url;
 
 use crate::path::ArtifactPath;
 use crate::settings::CloudSettings;
-use crate::store::{ArtifactStore, Entry, Opened, StoreError};
+use crate::store::{ArtifactStore, Content, Entry, Opened, Stat, StoreError};
 
 /// The objects below one prefix.
 #[derive(Debug, Clone)]
@@ -164,7 +165,115 @@ impl ObjectArtifacts {
     }
 }
 
+/// Pieces of a large object that are on their way at the same time.
+const PIECES_IN_FLIGHT: usize = 4;
+
+/// Bytes of a piece: S3 takes 10,000 of them, so objects may have 80 GB.
+const PIECE: usize = 8 << 20;
+
+impl ObjectArtifacts {
+    async fn stat_of(&self, path: &ArtifactPath) -> Result<Stat, StoreError> {
+        let key = self.key(path)?;
+        match self.store.head(&key).await {
+            Ok(found) => Ok(Stat {
+                is_directory: false,
+                size: found.size,
+                modified: Some(found.last_modified.into()),
+                entity_tag: found.e_tag.map(|tag| tag.trim_matches('"').to_owned()),
+            }),
+            // A folder is what has something below it.
+            Err(Error::NotFound { .. }) if !self.list_folder(path).await?.is_empty() => Ok(Stat {
+                is_directory: true,
+                size: 0,
+                modified: None,
+                entity_tag: None,
+            }),
+            Err(error) => Err(self.failed(path, error)),
+        }
+    }
+
+    /// A small object goes in one request, a large one in pieces that are put together at the end.
+    async fn write(
+        &self,
+        path: &ArtifactPath,
+        mut content: Content<'_>,
+    ) -> Result<u64, StoreError> {
+        let key = self.key(path)?;
+        let broken = |source| StoreError::Content {
+            path: path.clone(),
+            source,
+        };
+        let mut small = Vec::new();
+        while small.len() < PIECE {
+            let Some(piece) = content.next().await else {
+                let size = small.len() as u64;
+                let put = self.store.put(&key, small.into()).await;
+                return put.map(|_| size).map_err(|error| self.failed(path, error));
+            };
+            small.extend_from_slice(&piece.map_err(broken)?);
+        }
+        let upload = self.store.put_multipart(&key).await;
+        let upload = upload.map_err(|error| self.failed(path, error))?;
+        let mut writer = WriteMultipart::new_with_chunk_size(upload, PIECE);
+        let mut size = small.len() as u64;
+        writer.put(small.into());
+        while let Some(piece) = content.next().await {
+            let room = writer.wait_for_capacity(PIECES_IN_FLIGHT).await;
+            let failure = match (piece, room) {
+                (Ok(piece), Ok(())) => {
+                    size += piece.len() as u64;
+                    writer.put(piece);
+                    continue;
+                }
+                (Err(source), _) => broken(source),
+                (_, Err(error)) => self.failed(path, error),
+            };
+            if let Err(error) = writer.abort().await {
+                tracing::warn!(%error, "pieces of an upload could not be removed");
+            }
+            return Err(failure);
+        }
+        let finished = writer.finish().await;
+        finished
+            .map(|_| size)
+            .map_err(|error| self.failed(path, error))
+    }
+
+    async fn remove(&self, path: &ArtifactPath) -> Result<(), StoreError> {
+        let key = self.key(path)?;
+        match self.store.delete(&key).await {
+            Ok(()) | Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(self.failed(path, error)),
+        }
+        let below = self.store.list(Some(&key)).map_ok(|object| object.location);
+        let mut deleted = self.store.delete_stream(below.boxed());
+        while let Some(outcome) = deleted.next().await {
+            match outcome {
+                Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.failed(path, error)),
+            }
+        }
+        Ok(())
+    }
+}
+
 impl ArtifactStore for ObjectArtifacts {
+    fn stat<'a>(&'a self, path: &'a ArtifactPath) -> BoxFuture<'a, Result<Stat, StoreError>> {
+        Box::pin(self.stat_of(path))
+    }
+
+    fn create<'a>(
+        &'a self,
+        path: &'a ArtifactPath,
+        content: Content<'a>,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(self.write(path, content))
+    }
+
+    fn delete<'a>(&'a self, path: &'a ArtifactPath) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.remove(path))
+    }
+
     fn location(&self) -> &str {
         &self.location
     }

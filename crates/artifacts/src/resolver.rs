@@ -114,26 +114,10 @@ impl StoreSettings {
     /// # Errors
     /// When the scheme is unknown, the URI is malformed, or the settings do not suffice.
     pub fn open(&self, uri: &str) -> Result<Arc<dyn ArtifactStore>, OpenStoreError> {
-        let shown = || without_secrets(uri);
-        let Some(scheme) = scheme_of(uri) else {
-            return Ok(Arc::new(LocalStore::new(uri)));
-        };
-        match scheme.as_str() {
-            "file" => {
-                let path =
-                    local_path_of_file_uri(uri).map_err(|reason| OpenStoreError::Malformed {
-                        uri: shown(),
-                        reason,
-                    })?;
-                Ok(Arc::new(LocalStore::new(path)))
-            }
+        match scheme_of(uri).as_deref().unwrap_or_default() {
             "mlflow-artifacts" => self.proxy(uri),
             "http" | "https" => self.proxy_address(uri),
-            "s3" | "s3a" | "gs" | "abfss" | "abfs" | "wasbs" => self.object_store(uri),
-            _ => Err(OpenStoreError::UnknownScheme {
-                uri: shown(),
-                scheme,
-            }),
+            _ => open_direct(uri, &self.cloud),
         }
     }
 
@@ -205,39 +189,70 @@ impl StoreSettings {
             root,
         )))
     }
+}
 
-    fn object_store(&self, uri: &str) -> Result<Arc<dyn ArtifactStore>, OpenStoreError> {
-        let shown = || without_secrets(uri);
-        let malformed = |reason| OpenStoreError::Malformed {
-            uri: shown(),
-            reason,
-        };
-        let rest = uri.split_once("://").map(|(_, rest)| rest);
-        let rest = rest.ok_or_else(|| malformed("it has no `//`"))?;
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        if authority.is_empty() {
-            return Err(malformed("it names no bucket"));
-        }
-        // The key is what the URI says, letter by letter; it is not percent-decoded.
-        let prefix = path_of(uri, path)?;
-        let scheme = uri
-            .split(':')
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let parsed = Url::parse(&format!("{scheme}://{authority}"))
-            .map_err(|_| malformed("its bucket is not valid"))?;
-        let is_azure = matches!(scheme.as_str(), "abfss" | "abfs" | "wasbs");
-        if is_azure && parsed.username().is_empty() {
-            return Err(malformed("it must begin with `<container>@<account>.`"));
-        }
-        ObjectArtifacts::from_uri(&parsed, prefix, &self.cloud)
-            .map(|store| Arc::new(store) as Arc<dyn ArtifactStore>)
-            .map_err(|source| OpenStoreError::Setup {
+/// The store behind a local path or a URI that no tracking server is asked for.
+///
+/// # Errors
+/// When the scheme is unknown, the URI is malformed, or the settings do not suffice.
+pub fn open_direct(
+    uri: &str,
+    cloud: &CloudSettings,
+) -> Result<Arc<dyn ArtifactStore>, OpenStoreError> {
+    let shown = || without_secrets(uri);
+    let Some(scheme) = scheme_of(uri) else {
+        return Ok(Arc::new(LocalStore::new(uri)));
+    };
+    match scheme.as_str() {
+        "file" => {
+            let path = local_path_of_file_uri(uri).map_err(|reason| OpenStoreError::Malformed {
                 uri: shown(),
-                source,
-            })
+                reason,
+            })?;
+            Ok(Arc::new(LocalStore::new(path)))
+        }
+        "s3" | "s3a" | "gs" | "abfss" | "abfs" | "wasbs" => object_store(uri, cloud),
+        _ => Err(OpenStoreError::UnknownScheme {
+            uri: shown(),
+            scheme,
+        }),
     }
+}
+
+fn object_store(
+    uri: &str,
+    cloud: &CloudSettings,
+) -> Result<Arc<dyn ArtifactStore>, OpenStoreError> {
+    let shown = || without_secrets(uri);
+    let malformed = |reason| OpenStoreError::Malformed {
+        uri: shown(),
+        reason,
+    };
+    let rest = uri.split_once("://").map(|(_, rest)| rest);
+    let rest = rest.ok_or_else(|| malformed("it has no `//`"))?;
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if authority.is_empty() {
+        return Err(malformed("it names no bucket"));
+    }
+    // The key is what the URI says, letter by letter; it is not percent-decoded.
+    let prefix = path_of(uri, path)?;
+    let scheme = uri
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let parsed = Url::parse(&format!("{scheme}://{authority}"))
+        .map_err(|_| malformed("its bucket is not valid"))?;
+    let is_azure = matches!(scheme.as_str(), "abfss" | "abfs" | "wasbs");
+    if is_azure && parsed.username().is_empty() {
+        return Err(malformed("it must begin with `<container>@<account>.`"));
+    }
+    ObjectArtifacts::from_uri(&parsed, prefix, cloud)
+        .map(|store| Arc::new(store) as Arc<dyn ArtifactStore>)
+        .map_err(|source| OpenStoreError::Setup {
+            uri: shown(),
+            source,
+        })
 }
 
 /// The path part of a URI as a checked path; slashes at both ends do not count.

@@ -1,10 +1,11 @@
 //! The contract of an artifact store: list one folder, open one file.
 //!
 //! [`ArtifactStore`] is small on purpose; caching, parallel downloads and resuming are built above
-//! it. Writing is not part of it yet, because nothing here writes.
+//! it. A file is there whole or not at all: what is being written is not listed and not opened.
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -12,6 +13,9 @@ use futures_util::stream::BoxStream;
 
 use crate::path::{ArtifactPath, PathError};
 use crate::transport_error::TransportError;
+
+/// Content on its way into a store; an error ends it, and nothing is kept.
+pub type Content<'a> = BoxStream<'a, Result<Bytes, Box<dyn std::error::Error + Send + Sync>>>;
 
 /// The content of a file, piece by piece.
 pub type ByteStream = BoxStream<'static, Result<Bytes, StoreError>>;
@@ -39,6 +43,19 @@ pub struct Opened {
     pub stream: ByteStream,
 }
 
+/// What is known of a file or folder without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// Whether it is a folder.
+    pub is_directory: bool,
+    /// Size in bytes; 0 for folders.
+    pub size: u64,
+    /// When it was changed last, where the store says it.
+    pub modified: Option<SystemTime>,
+    /// A mark that changes with the content, where the store has one; without quotes.
+    pub entity_tag: Option<String>,
+}
+
 /// A place where artifacts are kept, with one root.
 pub trait ArtifactStore: Debug + Send + Sync {
     /// The root, for messages: a URI without user name, password or query.
@@ -53,6 +70,35 @@ pub trait ArtifactStore: Debug + Send + Sync {
         path: &'a ArtifactPath,
         offset: u64,
     ) -> BoxFuture<'a, Result<Opened, StoreError>>;
+
+    /// What is known of the file or folder at `path`.
+    fn stat<'a>(&'a self, path: &'a ArtifactPath) -> BoxFuture<'a, Result<Stat, StoreError>> {
+        Box::pin(async move { Err(self.cannot(path, "looked up")) })
+    }
+
+    /// Writes a file, which is there when this returns, and not before; one that was there is
+    /// replaced. Tells how many bytes it has.
+    fn create<'a>(
+        &'a self,
+        path: &'a ArtifactPath,
+        _content: Content<'a>,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(async move { Err(self.cannot(path, "written")) })
+    }
+
+    /// Deletes a file, or a folder with everything below it. What is not there is nothing.
+    fn delete<'a>(&'a self, path: &'a ArtifactPath) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move { Err(self.cannot(path, "deleted")) })
+    }
+
+    /// The error of a store that does not do this.
+    fn cannot(&self, path: &ArtifactPath, what: &'static str) -> StoreError {
+        StoreError::Unsupported {
+            path: path.clone(),
+            store: self.location().to_owned(),
+            what,
+        }
+    }
 
     /// The folder that can be used in place, for a store on this machine.
     fn local_folder(&self) -> Option<&Path> {
@@ -70,6 +116,35 @@ pub enum StoreError {
         path: ArtifactPath,
         /// The root.
         store: String,
+    },
+    /// A folder stands where a file is wanted, or the other way round.
+    #[error("`{path}` in `{store}` is {}", if *is_directory { "a folder, not a file" } else { "a file, not a folder" })]
+    WrongKind {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// The root.
+        store: String,
+        /// What it is.
+        is_directory: bool,
+    },
+    /// The content ended with an error; nothing was kept.
+    #[error("the content of `{path}` ended early")]
+    Content {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// What its source said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store does not do this.
+    #[error("artifacts of `{store}` cannot be {what}: `{path}`")]
+    Unsupported {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// The root.
+        store: String,
+        /// What was asked.
+        what: &'static str,
     },
     /// The store wants other credentials or refuses these.
     #[error("`{store}` refuses access to `{path}`")]
@@ -111,8 +186,8 @@ pub enum StoreError {
         #[source]
         source: object_store::Error,
     },
-    /// A local file or folder cannot be read.
-    #[error("cannot read `{}`", path.display())]
+    /// A local file or folder cannot be used.
+    #[error("cannot use `{}`", path.display())]
     Local {
         /// The file or folder.
         path: PathBuf,

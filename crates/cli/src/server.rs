@@ -1,14 +1,16 @@
 //! `mlrs server`: tracking over MLflow's REST API.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
+use mlrs_artifacts::{CloudSettings, open_direct};
 use mlrs_http::ServerSettings;
 use mlrs_store::rules::Truncate;
 use mlrs_store_sql::{DatabaseUri, SqlStore};
-use mlrs_tracking::{TrackingSettings, TrackingState};
+use mlrs_tracking::{Artifacts, TrackingSettings, TrackingState};
 
 use crate::logging::{self, LogArguments};
 use crate::output;
@@ -36,6 +38,14 @@ pub(crate) struct Arguments {
         value_name = "URI"
     )]
     default_artifact_root: String,
+    /// Where artifacts of `mlflow-artifacts:` are kept: a folder, or s3:, gs: or Azure
+    #[arg(
+        long,
+        default_value = "./mlartifacts",
+        env = "MLFLOW_ARTIFACTS_DESTINATION",
+        value_name = "URI"
+    )]
+    artifacts_destination: String,
     /// The address to listen on; 0.0.0.0 is all of them
     #[arg(
         long,
@@ -74,6 +84,25 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     runtime.block_on(serve(arguments, started))
 }
 
+/// How artifacts are reached.
+fn artifacts(arguments: &Arguments) -> anyhow::Result<Artifacts> {
+    let cloud = CloudSettings::from_variables(|name| std::env::var(name).ok());
+    let destination = Artifacts::open_destination(&arguments.artifacts_destination, &cloud)?;
+    let mut local_roots: Vec<PathBuf> = destination
+        .local_folder()
+        .map(Path::to_path_buf)
+        .into_iter()
+        .collect();
+    if let Ok(root) = open_direct(&arguments.default_artifact_root, &cloud) {
+        local_roots.extend(root.local_folder().map(Path::to_path_buf));
+    }
+    Ok(Artifacts {
+        destination: Some(destination),
+        cloud,
+        local_roots,
+    })
+}
+
 async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
     let shutdown = mlrs_http::signals::shutdown_signal()
         .context("the handlers of signals cannot be installed")?;
@@ -87,7 +116,7 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
         },
         ..TrackingSettings::default()
     };
-    let state = TrackingState::new(Arc::new(store), settings)?;
+    let state = TrackingState::new(Arc::new(store), artifacts(arguments)?, settings)?;
     let listener = mlrs_http::bind(&arguments.host, arguments.port).await?;
     let address = listener.local_addr()?;
     output::line(&format!(

@@ -62,6 +62,12 @@ pub(crate) fn check_active(connection: &mut dyn Connection, id: i64) -> Result<(
     }
 }
 
+/// Root of the artifacts of an experiment that is there.
+pub(crate) fn location_of(connection: &mut dyn Connection, id: i64) -> Result<String, StoreError> {
+    let sql = "SELECT artifact_location FROM experiments WHERE experiment_id = ?";
+    Ok(first(connection, sql, &[id.into()], |row| row.string(0))?.unwrap_or_default())
+}
+
 /// Fills in the tags of experiments.
 pub(crate) fn add_tags(
     connection: &mut dyn Connection,

@@ -12,7 +12,9 @@
 pub mod connection;
 mod experiments;
 mod hydrate;
+mod lineage;
 mod log;
+mod logged_models;
 mod metrics;
 mod open;
 mod runs;

@@ -223,13 +223,8 @@ fn info(connection: &mut dyn Connection, id: &str) -> Result<RunInfo, StoreError
 
 fn insert(connection: &mut dyn Connection, new: &NewRun) -> Result<Run, StoreError> {
     experiments::check_active(connection, new.experiment_id)?;
-    let root = first(
-        connection,
-        "SELECT artifact_location FROM experiments WHERE experiment_id = ?",
-        &[new.experiment_id.into()],
-        |row| row.string(0),
-    )?;
-    let location = locations::append(&root.unwrap_or_default(), &[&new.id, "artifacts"]);
+    let root = experiments::location_of(connection, new.experiment_id)?;
+    let location = locations::append(&root, &[&new.id, "artifacts"]);
     connection.execute(
         "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, user_id, \
          status, start_time, source_version, lifecycle_stage, artifact_uri, experiment_id) \

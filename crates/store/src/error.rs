@@ -55,6 +55,17 @@ pub enum StoreError {
         /// What it is not on: `run with id …` or `experiment with id …`.
         owner: String,
     },
+    /// No such logged model.
+    #[error("Logged model with ID '{0}' not found.")]
+    NoLoggedModel(String),
+    /// A logged model without this tag.
+    #[error("No tag with key '{key}' found for model with ID '{model_id}'.")]
+    NoLoggedModelTag {
+        /// The model.
+        model_id: String,
+        /// The tag.
+        key: String,
+    },
     /// Params that have other values already.
     #[error(
         "Changing param values is not allowed. Params were already logged='{}' for run ID='{run_id}'.",
@@ -110,6 +121,8 @@ impl StoreError {
             Self::NoExperiment(_)
             | Self::NoExperimentNamed(_)
             | Self::NoRun(_)
+            | Self::NoLoggedModel(_)
+            | Self::NoLoggedModelTag { .. }
             | Self::NoTag { .. } => ErrorCode::ResourceDoesNotExist,
             Self::ExperimentExists { .. } => ErrorCode::ResourceAlreadyExists,
             Self::Unavailable(_) => ErrorCode::TemporarilyUnavailable,

@@ -13,6 +13,6 @@ pub mod traits;
 
 pub use error::{ParamChange, StoreError};
 pub use traits::{
-    Batch, ExperimentStore, MetricQuery, MetricStore, NewExperiment, NewRun, Page, RunStore,
-    RunUpdate, TrackingStore,
+    Batch, ExperimentStore, LineageStore, LoggedModelStore, MetricQuery, MetricStore,
+    NewExperiment, NewLoggedModel, NewRun, Page, RunStore, RunUpdate, TrackingStore,
 };

@@ -1,14 +1,17 @@
 //! What a store does. One trait for each aggregate; ids and times come from above.
 
 use async_trait::async_trait;
-use mlrs_api::enums::LifecycleStage;
+use mlrs_api::Tag;
+use mlrs_api::datasets::{DatasetInput, DatasetSummary, ModelInput, ModelOutput};
+use mlrs_api::enums::{LifecycleStage, LoggedModelStatus, RunStatus};
 use mlrs_api::experiments::Experiment;
+use mlrs_api::logged_models::LoggedModel;
 use mlrs_api::metrics::{Metric, MetricWithRunId, Param};
 use mlrs_api::runs::{Run, RunInfo};
-use mlrs_api::{Tag, enums::RunStatus};
+use serde_json::Value;
 
 use crate::error::StoreError;
-use crate::search::{ExperimentSearch, RunSearch};
+use crate::search::{ExperimentSearch, LoggedModelSearch, RunSearch};
 
 /// A page of what was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +72,27 @@ pub struct Batch {
     pub params: Vec<Param>,
     /// Tags; the last one of a key wins.
     pub tags: Vec<Tag>,
+}
+
+/// A logged model to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLoggedModel {
+    /// Unique id: `m-` and 32 hexadecimal digits.
+    pub id: String,
+    /// The experiment, which must be active.
+    pub experiment_id: i64,
+    /// Name for people.
+    pub name: String,
+    /// Free text such as the flavor; may be empty.
+    pub model_type: String,
+    /// The run that logs it; may be empty.
+    pub source_run_id: String,
+    /// Params, each key once.
+    pub params: Vec<Param>,
+    /// Tags, each key once.
+    pub tags: Vec<Tag>,
+    /// Milliseconds since the epoch.
+    pub now: i64,
 }
 
 /// Which points of a metric.
@@ -161,7 +185,69 @@ pub trait MetricStore: Send + Sync {
     ) -> Result<Vec<MetricWithRunId>, StoreError>;
 }
 
-/// All that a tracking server keeps.
-pub trait TrackingStore: ExperimentStore + RunStore + MetricStore {}
+/// Logged models.
+#[async_trait]
+pub trait LoggedModelStore: Send + Sync {
+    /// Makes a model, which is pending until it is finalized.
+    async fn create_logged_model(&self, new: NewLoggedModel) -> Result<LoggedModel, StoreError>;
+    /// The model with this id; a deleted one only when asked for.
+    async fn logged_model(
+        &self,
+        id: String,
+        allow_deleted: bool,
+    ) -> Result<LoggedModel, StoreError>;
+    /// Gives a model its last status.
+    async fn finalize_logged_model(
+        &self,
+        id: String,
+        status: LoggedModelStatus,
+        now: i64,
+    ) -> Result<LoggedModel, StoreError>;
+    /// Deletes a model.
+    async fn delete_logged_model(&self, id: String, now: i64) -> Result<(), StoreError>;
+    /// A page of models.
+    async fn search_logged_models(
+        &self,
+        search: LoggedModelSearch,
+    ) -> Result<Page<LoggedModel>, StoreError>;
+    /// Sets tags; the last one of a key wins.
+    async fn set_logged_model_tags(&self, id: String, tags: Vec<Tag>) -> Result<(), StoreError>;
+    /// Deletes a tag.
+    async fn delete_logged_model_tag(&self, id: String, key: String) -> Result<(), StoreError>;
+    /// Logs params, which never change.
+    async fn log_logged_model_params(
+        &self,
+        id: String,
+        params: Vec<Param>,
+    ) -> Result<(), StoreError>;
+}
 
-impl<T: ExperimentStore + RunStore + MetricStore> TrackingStore for T {}
+/// What runs read and made.
+#[async_trait]
+pub trait LineageStore: Send + Sync {
+    /// Notes datasets and models that an active run read. A dataset is known by name and digest.
+    async fn log_inputs(
+        &self,
+        run_id: String,
+        datasets: Vec<DatasetInput>,
+        models: Vec<ModelInput>,
+    ) -> Result<(), StoreError>;
+    /// Notes models that an active run made.
+    async fn log_outputs(&self, run_id: String, models: Vec<ModelOutput>)
+    -> Result<(), StoreError>;
+    /// Adds a model to the list in the tag `mlflow.log-model.history` of an active run.
+    async fn record_model(&self, run_id: String, model: Value) -> Result<(), StoreError>;
+    /// The datasets that runs of experiments read.
+    async fn datasets(&self, experiment_ids: Vec<i64>) -> Result<Vec<DatasetSummary>, StoreError>;
+}
+
+/// All that a tracking server keeps.
+pub trait TrackingStore:
+    ExperimentStore + RunStore + MetricStore + LoggedModelStore + LineageStore
+{
+}
+
+impl<T> TrackingStore for T where
+    T: ExperimentStore + RunStore + MetricStore + LoggedModelStore + LineageStore
+{
+}

@@ -4,22 +4,44 @@ use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use axum::extract::Request;
+use axum::extract::{RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use http::Method;
+use http::request::Parts;
 use mlrs_http::{ApiError, ErrorCode, RequestId, answer, body};
 use mlrs_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::artifacts::AccessError;
 use crate::sent;
 use crate::state::TrackingState;
+
+/// What the path of a call names, such as `model_id`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Named(Vec<(String, String)>);
+
+impl Named {
+    /// The parts of the path, percent-decoded.
+    pub(crate) fn new(parts: &RawPathParams) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self(parts.iter().map(owned).collect())
+    }
+
+    /// A part of the path.
+    pub(crate) fn part(&self, name: &str) -> String {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+}
 
 /// Why a call is not answered with what was asked for.
 pub(crate) enum Refused {
     /// A rule or the store refuses.
     Store(StoreError),
+    /// Artifacts cannot be reached.
+    Artifacts(AccessError),
     /// The body could not be read.
     Http(ApiError),
 }
@@ -27,6 +49,12 @@ pub(crate) enum Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<AccessError> for Refused {
+    fn from(error: AccessError) -> Self {
+        Self::Artifacts(error)
     }
 }
 
@@ -42,12 +70,50 @@ impl Refused {
                     _ => refused,
                 }
             }
+            Self::Artifacts(error) => of_artifacts(&error, id),
+        }
+    }
+}
+
+/// What a client is told of artifacts that cannot be reached.
+fn of_artifacts(error: &AccessError, id: &RequestId) -> ApiError {
+    use mlrs_artifacts::StoreError as Store;
+    match error {
+        AccessError::NotServed => {
+            let code = ErrorCode::TemporarilyUnavailable;
+            ApiError::new(code, error.to_string())
+        }
+        AccessError::Foreign | AccessError::Path(_) => {
+            ApiError::new(ErrorCode::InvalidParameterValue, error.to_string())
+        }
+        AccessError::Store(Store::NotFound { path, .. }) => ApiError::new(
+            ErrorCode::ResourceDoesNotExist,
+            format!("No such artifact: '{path}'"),
+        ),
+        AccessError::Store(Store::WrongKind { path, .. }) => ApiError::new(
+            ErrorCode::InvalidParameterValue,
+            format!("Artifact path refers to a directory, not a file: '{path}'"),
+        ),
+        AccessError::Store(Store::Content { .. }) => {
+            log(error, id);
+            ApiError::new(
+                ErrorCode::BadRequest,
+                "the upload ended early; nothing was kept",
+            )
+        }
+        AccessError::Store(source) if source.is_transient() => {
+            log(error, id);
+            ApiError::new(ErrorCode::TemporarilyUnavailable, error.to_string()).with_retry_after(1)
+        }
+        AccessError::Open(_) | AccessError::Store(_) => {
+            log(error, id);
+            ApiError::new(ErrorCode::InternalError, error.to_string())
         }
     }
 }
 
 /// The cause of a failure is for the log, not for the client.
-fn log(error: &StoreError, id: &RequestId) {
+fn log(error: &dyn Error, id: &RequestId) {
     let mut causes = Vec::new();
     let mut cause = error.source();
     while let Some(found) = cause {
@@ -59,8 +125,8 @@ fn log(error: &StoreError, id: &RequestId) {
     }
 }
 
-/// Answers a request with what `handler` makes of it.
-pub(crate) async fn call<T, U, F>(
+/// Answers a request with what `handler` makes of it, as JSON.
+pub(crate) async fn call<T, U, E, F>(
     state: TrackingState,
     request: Request,
     handler: impl FnOnce(TrackingState, T) -> F,
@@ -68,26 +134,35 @@ pub(crate) async fn call<T, U, F>(
 where
     T: DeserializeOwned,
     U: Serialize,
-    F: Future<Output = Result<U, StoreError>>,
+    E: Into<Refused>,
+    F: Future<Output = Result<U, E>>,
 {
-    let begin = Instant::now();
     let (head, sent) = request.into_parts();
-    let id = RequestId::of(&head.headers);
     let work = async {
         let request = read(&state, &head, sent).await?;
-        let answered = handler(state.clone(), request).await?;
+        let answered = handler(state.clone(), request).await.map_err(Into::into)?;
         serde_json::to_vec(&answered)
             .map_err(|error| Refused::Store(StoreError::Internal(Box::new(error))))
     };
-    // A panic costs one request.
-    let outcome = AssertUnwindSafe(work).catch_unwind().await;
-    let panicked = |_| {
-        Err(Refused::Store(StoreError::Internal(
-            "the handler panicked".into(),
-        )))
+    let answer = async |id: &RequestId| {
+        let json = work.await?;
+        Ok(answer::ok(&head.headers, id, answer::JSON, json).await)
     };
+    finish(&state, &head, answer).await
+}
+
+/// Answers a request with what `work` makes, counts it and logs it. A panic costs one request.
+pub(crate) async fn finish(
+    state: &TrackingState,
+    head: &Parts,
+    work: impl AsyncFnOnce(&RequestId) -> Result<Response, Refused>,
+) -> Response {
+    let begin = Instant::now();
+    let id = RequestId::of(&head.headers);
+    let outcome = AssertUnwindSafe(work(&id)).catch_unwind().await;
+    let panicked = |_| Err(StoreError::Internal("the handler panicked".into()).into());
     let response = match outcome.unwrap_or_else(panicked) {
-        Ok(json) => answer::ok(&head.headers, &id, answer::JSON, json).await,
+        Ok(response) => id.tag(response),
         Err(refused) => refused
             .into_error(&id)
             .with_request_id(id.clone())
@@ -108,7 +183,7 @@ where
 
 async fn read<T: DeserializeOwned>(
     state: &TrackingState,
-    head: &http::request::Parts,
+    head: &Parts,
     sent: axum::body::Body,
 ) -> Result<T, Refused> {
     if head.method == Method::GET || head.method == Method::HEAD {

@@ -4,12 +4,15 @@
 //! rule of `mlrs-store` what it means and the store to do it, [`call`] writes the answer, and counts
 //! and logs it. Routes come from the endpoint table of `mlrs-api`, each under `/api` and `/ajax-api`.
 
+mod artifacts;
 mod call;
+mod file_answer;
 mod handlers;
 mod metrics;
 mod routes;
 mod sent;
 mod state;
 
+pub use artifacts::Artifacts;
 pub use routes::router;
 pub use state::{TrackingSettings, TrackingState};

@@ -2,9 +2,10 @@
 //! stands beside it.
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, get, on};
+use axum::routing::{MethodFilter, get, on, put};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use mlrs_api::endpoints::{self, AJAX};
@@ -15,8 +16,8 @@ use mlrs_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::call;
-use crate::handlers::{experiments, metrics, runs};
+use crate::call::{Named, Refused, call, finish};
+use crate::handlers::{artifacts, experiments, lineage, logged_models, metrics, runs};
 use crate::state::TrackingState;
 
 /// The MLflow version whose API is spoken; `/version` answers it.
@@ -50,6 +51,47 @@ pub fn router(state: TrackingState) -> Router {
         .json(endpoints::SET_TAG, runs::set_tag)
         .json(endpoints::DELETE_TAG, runs::delete_tag)
         .json(endpoints::LOG_BATCH, runs::log_batch)
+        .json(endpoints::LOG_INPUTS, lineage::log_inputs)
+        .json(endpoints::LOG_OUTPUTS, lineage::log_outputs)
+        .json(endpoints::LOG_MODEL, lineage::log_model)
+        .ajax(endpoints::SEARCH_DATASETS, lineage::search_datasets)
+        .json(endpoints::CREATE_LOGGED_MODEL, logged_models::create)
+        .json(endpoints::SEARCH_LOGGED_MODELS, logged_models::search)
+        .named(endpoints::GET_LOGGED_MODEL, logged_models::get)
+        .named(endpoints::FINALIZE_LOGGED_MODEL, logged_models::finalize)
+        .named(endpoints::DELETE_LOGGED_MODEL, logged_models::delete)
+        .named(endpoints::SET_LOGGED_MODEL_TAGS, logged_models::set_tags)
+        .named(
+            endpoints::DELETE_LOGGED_MODEL_TAG,
+            logged_models::delete_tag,
+        )
+        .named(
+            endpoints::LOG_LOGGED_MODEL_PARAMS,
+            logged_models::log_params,
+        )
+        .json(endpoints::LIST_RUN_ARTIFACTS, artifacts::list_of_run)
+        .named(
+            endpoints::LIST_LOGGED_MODEL_ARTIFACTS,
+            artifacts::list_of_model,
+        )
+        .json(endpoints::LIST_PROXIED_ARTIFACTS, artifacts::list_proxied)
+        .named(
+            endpoints::DELETE_PROXIED_ARTIFACT,
+            artifacts::delete_proxied,
+        )
+        .file(
+            &paths(endpoints::DOWNLOAD_PROXIED_ARTIFACT),
+            artifacts::download_proxied,
+        )
+        .upload(
+            &paths(endpoints::UPLOAD_PROXIED_ARTIFACT),
+            artifacts::upload_proxied,
+        )
+        .file(
+            &[ajax_path(endpoints::GET_LOGGED_MODEL_ARTIFACT)],
+            artifacts::download_of_model,
+        )
+        .file(&["/get-artifact".to_owned()], artifacts::download_of_run)
         .json(endpoints::GET_METRIC_HISTORY, metrics::history)
         .json(
             endpoints::GET_METRIC_HISTORY_BULK_INTERVAL,
@@ -72,42 +114,124 @@ struct Routes(Router<TrackingState>);
 
 impl Routes {
     /// An endpoint under both prefixes.
-    fn json<T, U, F, H>(self, endpoint: Endpoint, handler: H) -> Self
+    fn json<T, U, E, F, H>(self, endpoint: Endpoint, handler: H) -> Self
     where
         T: DeserializeOwned + Send + 'static,
         U: Serialize + 'static,
-        F: Future<Output = Result<U, StoreError>> + Send + 'static,
+        E: Into<Refused> + 'static,
+        F: Future<Output = Result<U, E>> + Send + 'static,
         H: Fn(TrackingState, T) -> F + Clone + Send + Sync + 'static,
     {
-        let path = format!("{}{}", endpoint.version.prefix(), endpoint.template);
-        self.at(&path, endpoint.method, handler.clone())
-            .ajax(endpoint, handler)
+        self.named(endpoint, move |state, _, request| handler(state, request))
+    }
+
+    /// An endpoint under both prefixes whose path names something.
+    fn named<T, U, E, F, H>(self, endpoint: Endpoint, handler: H) -> Self
+    where
+        T: DeserializeOwned + Send + 'static,
+        U: Serialize + 'static,
+        E: Into<Refused> + 'static,
+        F: Future<Output = Result<U, E>> + Send + 'static,
+        H: Fn(TrackingState, Named, T) -> F + Clone + Send + Sync + 'static,
+    {
+        let [api, ajax] = paths(endpoint);
+        self.at(&api, endpoint.method, handler.clone())
+            .at(&ajax, endpoint.method, handler)
     }
 
     /// An endpoint of MLflow's pages only.
-    fn ajax<T, U, F, H>(self, endpoint: Endpoint, handler: H) -> Self
+    fn ajax<T, U, E, F, H>(self, endpoint: Endpoint, handler: H) -> Self
     where
         T: DeserializeOwned + Send + 'static,
         U: Serialize + 'static,
-        F: Future<Output = Result<U, StoreError>> + Send + 'static,
+        E: Into<Refused> + 'static,
+        F: Future<Output = Result<U, E>> + Send + 'static,
         H: Fn(TrackingState, T) -> F + Clone + Send + Sync + 'static,
     {
-        let version = endpoint.version.prefix().trim_start_matches("/api");
-        let path = format!("{AJAX}{version}{}", endpoint.template);
-        self.at(&path, endpoint.method, handler)
+        let handler = move |state, _, request| handler(state, request);
+        self.at(&ajax_path(endpoint), endpoint.method, handler)
     }
 
-    fn at<T, U, F, H>(self, path: &str, method: Method, handler: H) -> Self
+    fn at<T, U, E, F, H>(self, path: &str, method: Method, handler: H) -> Self
     where
         T: DeserializeOwned + Send + 'static,
         U: Serialize + 'static,
-        F: Future<Output = Result<U, StoreError>> + Send + 'static,
-        H: Fn(TrackingState, T) -> F + Clone + Send + Sync + 'static,
+        E: Into<Refused> + 'static,
+        F: Future<Output = Result<U, E>> + Send + 'static,
+        H: Fn(TrackingState, Named, T) -> F + Clone + Send + Sync + 'static,
     {
-        let answer = move |State(state): State<TrackingState>, request: Request| {
-            call(state, request, handler.clone())
-        };
+        let answer =
+            move |State(state): State<TrackingState>, parts: RawPathParams, request: Request| {
+                let named = Named::new(&parts);
+                let handler = handler.clone();
+                call(state, request, move |state, request| {
+                    handler(state, named, request)
+                })
+            };
         Self(self.0.route(path, on(filter(method), answer)))
+    }
+}
+
+impl Routes {
+    /// Paths that answer GET with a file. The handler gets the headers and the query.
+    fn file<F, H>(self, paths: &[String], handler: H) -> Self
+    where
+        F: Future<Output = Result<Response, Refused>> + Send + 'static,
+        H: Fn(TrackingState, Named, HeaderMap, String) -> F + Clone + Send + Sync + 'static,
+    {
+        let answer = async move |State(state): State<TrackingState>,
+                                 parts: RawPathParams,
+                                 request: Request| {
+            let (head, _) = request.into_parts();
+            let named = Named::new(&parts);
+            let query = head.uri.query().unwrap_or_default().to_owned();
+            let file = handler(state.clone(), named, head.headers.clone(), query);
+            finish(&state, &head, async |_| file.await).await
+        };
+        let route =
+            |router: Router<TrackingState>, path: &String| router.route(path, get(answer.clone()));
+        Self(paths.iter().fold(self.0, route))
+    }
+
+    /// Paths that take a file with PUT.
+    fn upload<F, H>(self, paths: &[String], handler: H) -> Self
+    where
+        F: Future<Output = Result<Response, Refused>> + Send + 'static,
+        H: Fn(TrackingState, Named, Body) -> F + Clone + Send + Sync + 'static,
+    {
+        let answer = async move |State(state): State<TrackingState>,
+                                 parts: RawPathParams,
+                                 request: Request| {
+            let (head, body) = request.into_parts();
+            let taken = handler(state.clone(), Named::new(&parts), body);
+            finish(&state, &head, async |_| taken.await).await
+        };
+        let route =
+            |router: Router<TrackingState>, path: &String| router.route(path, put(answer.clone()));
+        Self(paths.iter().fold(self.0, route))
+    }
+}
+
+/// The path of an endpoint under `/api` and under `/ajax-api`.
+fn paths(endpoint: Endpoint) -> [String; 2] {
+    let template = template(endpoint);
+    [
+        format!("{}{template}", endpoint.version.prefix()),
+        ajax_path(endpoint),
+    ]
+}
+
+fn ajax_path(endpoint: Endpoint) -> String {
+    let version = endpoint.version.prefix().trim_start_matches("/api");
+    format!("{AJAX}{version}{}", template(endpoint))
+}
+
+/// A template as the router writes it: `<path:name>` takes the rest of the path.
+fn template(endpoint: Endpoint) -> String {
+    let whole = endpoint.template;
+    match whole.split_once("<path:") {
+        Some((before, name)) => format!("{before}{{*{}}}", name.trim_end_matches('>')),
+        None => whole.to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ use mlrs_http::{BodyLimits, BytesInFlight};
 use mlrs_store::TrackingStore;
 use mlrs_store::rules::Truncate;
 
+use crate::artifacts::Artifacts;
 use crate::metrics::TrackingMetrics;
 
 /// The limits of a tracking server.
@@ -40,6 +41,7 @@ pub struct TrackingState(Arc<Shared>);
 
 struct Shared {
     store: Arc<dyn TrackingStore>,
+    artifacts: Artifacts,
     settings: TrackingSettings,
     limits: BodyLimits,
     budget: BytesInFlight,
@@ -53,10 +55,12 @@ impl TrackingState {
     /// When the metrics cannot be registered.
     pub fn new(
         store: Arc<dyn TrackingStore>,
+        artifacts: Artifacts,
         settings: TrackingSettings,
     ) -> Result<Self, prometheus::Error> {
         Ok(Self(Arc::new(Shared {
             store,
+            artifacts,
             settings,
             limits: BodyLimits {
                 bytes: settings.body_bytes,
@@ -69,6 +73,10 @@ impl TrackingState {
 
     pub(crate) fn store(&self) -> &dyn TrackingStore {
         &*self.0.store
+    }
+
+    pub(crate) fn artifacts(&self) -> &Artifacts {
+        &self.0.artifacts
     }
 
     pub(crate) fn truncate(&self) -> Truncate {

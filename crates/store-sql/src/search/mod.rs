@@ -4,6 +4,7 @@
 //! can stand under `OR`. A key that is not there matches nothing but `IS NULL`.
 
 pub(crate) mod experiments;
+pub(crate) mod logged_models;
 pub(crate) mod runs;
 
 use mlrs_store::search::{Filter, Operator, TextTest};

@@ -30,3 +30,23 @@ pub const HISTORY_POINTS: i64 = 25_000;
 pub const HISTORY_RUNS: usize = 100;
 /// Points of each run of a sampled history.
 pub const SAMPLED_POINTS: i64 = 2500;
+/// Logged models of one page when the request does not say.
+pub const DEFAULT_MODEL_PAGE: i64 = 50;
+/// Characters of a dataset's name.
+pub const DATASET_NAME: usize = 500;
+/// Characters of a dataset's digest.
+pub const DATASET_DIGEST: usize = 36;
+/// Characters of a dataset's source.
+pub const DATASET_SOURCE: usize = 65_535;
+/// Characters of a dataset's schema.
+pub const DATASET_SCHEMA: usize = 1_048_575;
+/// Characters of a dataset's profile.
+pub const DATASET_PROFILE: usize = 16_777_215;
+/// Characters of the key of an input's tag.
+pub const INPUT_TAG_KEY: usize = 255;
+/// Characters of the value of an input's tag.
+pub const INPUT_TAG_VALUE: usize = 500;
+/// Experiments of one question for datasets.
+pub const DATASET_EXPERIMENTS: usize = 20;
+/// Datasets of one answer.
+pub const DATASETS: i64 = 1000;

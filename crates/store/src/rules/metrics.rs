@@ -163,7 +163,7 @@ fn parts(sent: SentTag) -> (String, String) {
 }
 
 /// A run id: a letter or digit, then at most 255 letters, digits, `_` and `-`.
-fn check_run_id(run_id: &str) -> Result<(), StoreError> {
+pub(crate) fn check_run_id(run_id: &str) -> Result<(), StoreError> {
     let mut characters = run_id.chars();
     let first = characters
         .next()

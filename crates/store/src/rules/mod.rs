@@ -5,7 +5,9 @@
 
 pub mod experiments;
 pub mod limits;
+pub mod lineage;
 pub mod locations;
+pub mod logged_models;
 pub mod metrics;
 mod names;
 pub mod runs;

@@ -6,6 +6,7 @@
 
 pub mod experiments;
 mod lexer;
+pub mod logged_models;
 pub mod page_token;
 pub mod parser;
 pub mod runs;
@@ -14,6 +15,7 @@ mod typed;
 use mlrs_api::enums::ViewType;
 
 pub use experiments::{ExperimentClause, ExperimentOrder};
+pub use logged_models::{LoggedModelClause, LoggedModelOrder, LoggedModelSearch};
 pub use runs::{RunClause, RunOrder};
 pub use typed::TextTest;
 

@@ -1,6 +1,9 @@
 //! One function for each endpoint: ask a rule what the request means, the store to do it, and map.
 
+pub(crate) mod artifacts;
 pub(crate) mod experiments;
+pub(crate) mod lineage;
+pub(crate) mod logged_models;
 pub(crate) mod metrics;
 pub(crate) mod runs;
 

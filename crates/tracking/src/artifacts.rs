@@ -1,0 +1,191 @@
+//! Where artifacts are: the server's own destination for `mlflow-artifacts:`, and the stores that
+//! other roots name.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use mlrs_artifacts::{
+    ArtifactPath, ArtifactStore, CloudSettings, LocalStore, OpenStoreError, PathError, StoreError,
+    open_direct,
+};
+
+/// The path of the proxy within an address of a tracking server.
+const PROXY: &str = "/mlflow-artifacts/artifacts";
+
+/// How artifacts are reached.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    /// Where proxied artifacts are; none when the server does not serve them.
+    pub destination: Option<Arc<dyn ArtifactStore>>,
+    /// Credentials and addresses of object stores.
+    pub cloud: CloudSettings,
+    /// Local folders that roots of runs may lie in. Others are not read for a client: a client
+    /// chooses the root of an experiment, and could choose any folder of this machine.
+    pub local_roots: Vec<PathBuf>,
+}
+
+/// Why artifacts cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccessError {
+    /// The server does not serve artifacts.
+    #[error("Artifact serving is disabled on this server")]
+    NotServed,
+    /// The root of a run is a local folder that the server may not read.
+    #[error(
+        "The artifacts are in a local folder outside of this server's artifact root. Start the \
+         server with that folder as --default-artifact-root, or read them where they are."
+    )]
+    Foreign,
+    /// A path that could lead elsewhere.
+    #[error("Invalid path")]
+    Path(#[from] PathError),
+    /// No store for this root.
+    #[error("The artifact root cannot be opened")]
+    Open(#[from] OpenStoreError),
+    /// The store refuses.
+    #[error("The artifact store failed")]
+    Store(#[from] StoreError),
+}
+
+/// A root of artifacts: a store, and the path of the root in it.
+pub(crate) struct Root {
+    store: Arc<dyn ArtifactStore>,
+    base: ArtifactPath,
+}
+
+impl Root {
+    /// The store.
+    pub(crate) fn store(&self) -> &Arc<dyn ArtifactStore> {
+        &self.store
+    }
+
+    /// The place of a path below the root.
+    pub(crate) fn place(&self, path: &ArtifactPath) -> Result<ArtifactPath, AccessError> {
+        Ok(self.base.join(path)?)
+    }
+
+    /// A place as seen from the root.
+    pub(crate) fn relative(&self, place: &ArtifactPath) -> String {
+        let relative = place.relative_to(&self.base);
+        relative.map_or_else(|| place.to_string(), |path| path.to_string())
+    }
+}
+
+impl Artifacts {
+    /// The root of proxied artifacts.
+    pub(crate) fn proxied(&self) -> Result<Root, AccessError> {
+        let store = self.destination.clone().ok_or(AccessError::NotServed)?;
+        Ok(Root {
+            store,
+            base: ArtifactPath::root(),
+        })
+    }
+
+    /// The root that a run or a model has.
+    pub(crate) fn root(&self, uri: &str) -> Result<Root, AccessError> {
+        if let Some(path) = proxied_path(uri) {
+            let mut root = self.proxied()?;
+            root.base = ArtifactPath::parse(path.trim_matches('/'))?;
+            return Ok(root);
+        }
+        let store = open_direct(uri, &self.cloud)?;
+        if let Some(folder) = store.local_folder() {
+            self.check_local(folder)?;
+        }
+        Ok(Root {
+            store,
+            base: ArtifactPath::root(),
+        })
+    }
+
+    fn check_local(&self, folder: &Path) -> Result<(), AccessError> {
+        let folder = absolute(folder);
+        let inside = |root: &PathBuf| folder.starts_with(absolute(root));
+        let plain = folder
+            .components()
+            .all(|component| component != Component::ParentDir);
+        if plain && self.local_roots.iter().any(inside) {
+            Ok(())
+        } else {
+            Err(AccessError::Foreign)
+        }
+    }
+
+    /// The store of `--artifacts-destination`.
+    ///
+    /// # Errors
+    /// When there is no store for it.
+    pub fn open_destination(
+        uri: &str,
+        cloud: &CloudSettings,
+    ) -> Result<Arc<dyn ArtifactStore>, OpenStoreError> {
+        let store = open_direct(uri, cloud)?;
+        // A relative folder stays where the server was started.
+        match store.local_folder() {
+            Some(folder) => Ok(Arc::new(LocalStore::new(absolute(folder)))),
+            None => Ok(store),
+        }
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// The path within the proxy that a root means, when the proxy serves it.
+fn proxied_path(uri: &str) -> Option<&str> {
+    let (scheme, rest) = uri.split_once(':')?;
+    match scheme {
+        "mlflow-artifacts" => match rest.strip_prefix("//") {
+            Some(rest) => Some(&rest[rest.find('/').unwrap_or(rest.len())..]),
+            None => Some(rest),
+        },
+        "http" | "https" => rest.split_once(PROXY).map(|(_, path)| path),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifacts(root: &Path) -> Artifacts {
+        Artifacts {
+            destination: Some(Arc::new(LocalStore::new(root))),
+            cloud: CloudSettings::default(),
+            local_roots: vec![root.to_path_buf()],
+        }
+    }
+
+    #[test]
+    fn proxied_roots_are_paths_of_the_destination() {
+        let artifacts = artifacts(Path::new("/srv/art"));
+        for uri in [
+            "mlflow-artifacts:/1/r/artifacts",
+            "mlflow-artifacts://host:5000/1/r/artifacts",
+            "http://host/api/2.0/mlflow-artifacts/artifacts/1/r/artifacts",
+        ] {
+            let root = artifacts.root(uri).unwrap();
+            let place = root.place(&ArtifactPath::parse("model/MLmodel").unwrap());
+            assert_eq!(
+                place.unwrap().as_str(),
+                "1/r/artifacts/model/MLmodel",
+                "{uri}"
+            );
+        }
+        assert!(artifacts.root("mlflow-artifacts:/../x").is_err());
+    }
+
+    #[test]
+    fn local_folders_elsewhere_are_not_read() {
+        let artifacts = artifacts(Path::new("/srv/art"));
+        artifacts.root("/srv/art/1/r").unwrap();
+        artifacts.root("file:///srv/art/1/r").unwrap();
+        for uri in ["/etc", "/srv/artificial", "/srv/art/../../etc", "file:///"] {
+            assert!(
+                matches!(artifacts.root(uri), Err(AccessError::Foreign)),
+                "{uri}"
+            );
+        }
+    }
+}

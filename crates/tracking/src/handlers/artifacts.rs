@@ -1,0 +1,183 @@
+//! Artifacts: listings, the proxy, and downloads for MLflow's pages.
+
+use axum::body::Body;
+use axum::response::Response;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http::HeaderMap;
+use mlrs_api::artifacts::{
+    FileInfo, ListLoggedModelArtifactsRequest, ListProxiedArtifactsRequest,
+    ListProxiedArtifactsResponse, ListRunArtifactsRequest, ListRunArtifactsResponse,
+};
+use mlrs_artifacts::{ArtifactPath, Content};
+use mlrs_store::StoreError;
+use mlrs_store::rules::runs::run_id_of;
+use mlrs_store::rules::values::required;
+
+use crate::artifacts::{AccessError, Root};
+use crate::call::{Named, Refused};
+use crate::file_answer;
+use crate::handlers::Done;
+use crate::state::TrackingState;
+
+fn path_of(text: Option<&str>) -> Result<ArtifactPath, AccessError> {
+    Ok(ArtifactPath::parse(text.unwrap_or_default())?)
+}
+
+/// One level of a root, with paths as seen from it.
+async fn list(root: &Root, path: &ArtifactPath) -> Result<Vec<FileInfo>, AccessError> {
+    let entries = root.store().list(&root.place(path)?).await?;
+    let file = |entry: mlrs_artifacts::Entry| FileInfo {
+        path: root.relative(&entry.path),
+        is_dir: entry.is_directory,
+        file_size: entry.size.map(|size| size as i64),
+    };
+    Ok(entries.into_iter().map(file).collect())
+}
+
+async fn artifact_uri_of_run(state: &TrackingState, run_id: String) -> Result<String, StoreError> {
+    let run = state.store().run(run_id).await?;
+    Ok(run.info.artifact_uri.unwrap_or_default())
+}
+
+async fn artifact_uri_of_model(state: &TrackingState, id: String) -> Result<String, StoreError> {
+    let model = state.store().logged_model(id, false).await?;
+    Ok(model.info.artifact_uri.unwrap_or_default())
+}
+
+pub(crate) async fn list_of_run(
+    state: TrackingState,
+    request: ListRunArtifactsRequest,
+) -> Result<ListRunArtifactsResponse, Refused> {
+    let run_id = run_id_of(&request.run_id, &request.run_uuid)?;
+    let path = path_of(request.path.as_deref())?;
+    let uri = artifact_uri_of_run(&state, run_id).await?;
+    let files = list(&state.artifacts().root(&uri)?, &path).await?;
+    Ok(ListRunArtifactsResponse {
+        root_uri: Some(uri),
+        files,
+        next_page_token: None,
+    })
+}
+
+pub(crate) async fn list_of_model(
+    state: TrackingState,
+    named: Named,
+    request: ListLoggedModelArtifactsRequest,
+) -> Result<ListRunArtifactsResponse, Refused> {
+    let path = path_of(request.artifact_directory_path.as_deref())?;
+    let uri = artifact_uri_of_model(&state, named.part("model_id")).await?;
+    let files = list(&state.artifacts().root(&uri)?, &path).await?;
+    Ok(ListRunArtifactsResponse {
+        root_uri: Some(uri),
+        files,
+        next_page_token: None,
+    })
+}
+
+pub(crate) async fn list_proxied(
+    state: TrackingState,
+    request: ListProxiedArtifactsRequest,
+) -> Result<ListProxiedArtifactsResponse, Refused> {
+    let path = path_of(request.path.as_deref())?;
+    let mut files = list(&state.artifacts().proxied()?, &path).await?;
+    // Names only: the client knows the folder that it asked for.
+    for file in &mut files {
+        file.path = file.path.rsplit('/').next().unwrap_or_default().to_owned();
+    }
+    Ok(ListProxiedArtifactsResponse { files })
+}
+
+pub(crate) async fn delete_proxied(
+    state: TrackingState,
+    named: Named,
+    _request: serde::de::IgnoredAny,
+) -> Result<Done, Refused> {
+    let root = state.artifacts().proxied()?;
+    let path = path_of(Some(&named.part("artifact_path")))?;
+    root.store()
+        .delete(&path)
+        .await
+        .map_err(AccessError::from)?;
+    Ok(Done {})
+}
+
+pub(crate) async fn download_proxied(
+    state: TrackingState,
+    named: Named,
+    headers: HeaderMap,
+    _query: String,
+) -> Result<Response, Refused> {
+    let root = state.artifacts().proxied()?;
+    let path = path_of(Some(&named.part("artifact_path")))?;
+    Ok(file_answer::of(&**root.store(), &path, &headers).await?)
+}
+
+pub(crate) async fn upload_proxied(
+    state: TrackingState,
+    named: Named,
+    body: Body,
+) -> Result<Response, Refused> {
+    let root = state.artifacts().proxied()?;
+    let path = path_of(Some(&named.part("artifact_path")))?;
+    let content = received(body, &state);
+    let written = root.store().create(&path, content).await;
+    written.map_err(AccessError::from)?;
+    Ok(Response::new(Body::empty()))
+}
+
+/// A body as it comes in; a client that stops sending ends it.
+fn received(body: Body, state: &TrackingState) -> Content<'static> {
+    let patience = state.limits().read_timeout;
+    let pieces = body.into_data_stream();
+    stream::unfold(pieces, move |mut pieces| async move {
+        let piece = match tokio::time::timeout(patience, pieces.try_next()).await {
+            Ok(Ok(None)) => return None,
+            Ok(Ok(Some(piece))) => Ok(piece),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err("the client stopped sending".into()),
+        };
+        Some((piece, pieces))
+    })
+    .boxed()
+}
+
+/// A file of a run: `/get-artifact?run_id=&path=`.
+pub(crate) async fn download_of_run(
+    state: TrackingState,
+    _named: Named,
+    headers: HeaderMap,
+    query: String,
+) -> Result<Response, Refused> {
+    let request: ListRunArtifactsRequest = crate::sent::query(&query)?;
+    let run_id = run_id_of(&request.run_id, &request.run_uuid)?;
+    let path = path_of(Some(required(&request.path, "path")?))?;
+    let uri = artifact_uri_of_run(&state, run_id).await?;
+    download(&state, &uri, &path, &headers).await
+}
+
+/// A file of a logged model, for MLflow's pages.
+pub(crate) async fn download_of_model(
+    state: TrackingState,
+    named: Named,
+    headers: HeaderMap,
+    query: String,
+) -> Result<Response, Refused> {
+    let request: ListLoggedModelArtifactsRequest = crate::sent::query(&query)?;
+    let path = path_of(Some(required(
+        &request.artifact_file_path,
+        "artifact_file_path",
+    )?))?;
+    let uri = artifact_uri_of_model(&state, named.part("model_id")).await?;
+    download(&state, &uri, &path, &headers).await
+}
+
+async fn download(
+    state: &TrackingState,
+    uri: &str,
+    path: &ArtifactPath,
+    headers: &HeaderMap,
+) -> Result<Response, Refused> {
+    let root = state.artifacts().root(uri)?;
+    let place = root.place(path)?;
+    Ok(file_answer::of(&**root.store(), &place, headers).await?)
+}
