@@ -96,8 +96,10 @@ impl Replay {
                 for item in items.iter_mut() {
                     self.name(item, key);
                 }
-                if matches!(key, "params" | "tags" | "aliases" | "dataset_summaries")
-                    || key == "metrics" && is_data(items)
+                if matches!(
+                    key,
+                    "params" | "tags" | "aliases" | "dataset_summaries" | "latest_versions"
+                ) || key == "metrics" && is_data(items)
                 {
                     items.sort_by_key(ToString::to_string);
                 }

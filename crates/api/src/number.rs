@@ -93,6 +93,25 @@ pub mod plain_double {
     }
 }
 
+/// Reads a truth value that may be absent; in a query it is a text.
+pub fn optional_bool<'de, D: Deserializer<'de>>(source: D) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Sent {
+        Truth(bool),
+        Text(String),
+    }
+    match Option::<Sent>::deserialize(source)? {
+        None => Ok(None),
+        Some(Sent::Truth(truth)) => Ok(Some(truth)),
+        Some(Sent::Text(text)) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(Sent::Text(text)) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(Sent::Text(text)) => Err(D::Error::custom(format_args!(
+            "`{text}` is neither `true` nor `false`"
+        ))),
+    }
+}
+
 /// Reads an `int64` that is 0 when absent.
 pub fn int64<'de, D: Deserializer<'de>>(source: D) -> Result<i64, D::Error> {
     Ok(optional_int64(source)?.unwrap_or_default())

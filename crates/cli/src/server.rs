@@ -116,7 +116,12 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
         },
         ..TrackingSettings::default()
     };
-    let state = TrackingState::new(Arc::new(store), artifacts(arguments)?, settings)?;
+    let state = TrackingState::new(
+        Arc::new(store.clone()),
+        Arc::new(store),
+        artifacts(arguments)?,
+        settings,
+    )?;
     let listener = mlrs_http::bind(&arguments.host, arguments.port).await?;
     let address = listener.local_addr()?;
     output::line(&format!(

@@ -233,7 +233,7 @@ impl Registry {
         };
         let stages = stage.map(str::to_owned).into_iter().collect();
         let body = GetLatestVersionsRequest {
-            name: name.to_owned(),
+            name: Some(name.to_owned()),
             stages,
         };
         let found = self

@@ -6,6 +6,7 @@ use mlrs_api::enums::{LifecycleStage, LoggedModelStatus};
 use mlrs_api::logged_models::{LoggedModel, LoggedModelData, LoggedModelInfo};
 use mlrs_api::metrics::{Metric, Param};
 use mlrs_store::rules::locations;
+use mlrs_store::rules::registry::MODEL_VERSIONS_TAG;
 use mlrs_store::search::LoggedModelSearch;
 use mlrs_store::{LoggedModelStore, NewLoggedModel, Page, StoreError};
 
@@ -225,6 +226,41 @@ fn check_same(connection: &mut dyn Connection, id: &str, param: &Param) -> Resul
     )))
 }
 
+/// The list is JSON with the spaces that Python writes; a tag that holds something else begins anew.
+fn note_version(
+    connection: &mut dyn Connection,
+    id: &str,
+    name: &str,
+    version: i64,
+) -> Result<(), StoreError> {
+    let experiment_id = experiment_of(connection, id)?;
+    let sql = "SELECT tag_value FROM logged_model_tags WHERE model_id = ? AND tag_key = ?";
+    let known = first(
+        connection,
+        sql,
+        &[id.into(), MODEL_VERSIONS_TAG.into()],
+        |row| row.string(0),
+    )?;
+    let known = known
+        .as_deref()
+        .and_then(|text| text.trim().strip_prefix('[')?.strip_suffix(']'));
+    let entry = format!(
+        "{{\"name\": {}, \"version\": {version}}}",
+        serde_json::Value::from(name)
+    );
+    let list = match known {
+        Some(known) if known.contains(&entry) => return Ok(()),
+        Some(known) if !known.is_empty() => format!("[{known}, {entry}]"),
+        _ => format!("[{entry}]"),
+    };
+    put_tags(
+        connection,
+        id,
+        experiment_id,
+        &[Tag::new(MODEL_VERSIONS_TAG, list)],
+    )
+}
+
 #[async_trait]
 impl LoggedModelStore for SqlStore {
     async fn create_logged_model(&self, new: NewLoggedModel) -> Result<LoggedModel, StoreError> {
@@ -307,6 +343,11 @@ impl LoggedModelStore for SqlStore {
             Ok(())
         })
         .await
+    }
+
+    async fn note_version(&self, id: String, name: String, version: i64) -> Result<(), StoreError> {
+        self.write(move |connection| note_version(connection, &id, &name, version))
+            .await
     }
 
     async fn log_logged_model_params(

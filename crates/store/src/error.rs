@@ -66,6 +66,33 @@ pub enum StoreError {
         /// The tag.
         key: String,
     },
+    /// No such registered model.
+    #[error("Registered Model with name={0} not found")]
+    NoRegisteredModel(String),
+    /// The name is taken.
+    #[error("{}", taken(name, *is_prompt, *wanted_prompt))]
+    RegisteredModelExists {
+        /// The name.
+        name: String,
+        /// Whether the one that has it is a prompt.
+        is_prompt: bool,
+        /// Whether a prompt was to be made.
+        wanted_prompt: bool,
+    },
+    /// No such version.
+    #[error("Model Version (name={name}, version={version}) not found")]
+    NoModelVersion {
+        /// The registered model.
+        name: String,
+        /// The version.
+        version: i64,
+    },
+    /// No such alias. MLflow's code for it is that of an invalid value.
+    #[error("Registered model alias {0} not found.")]
+    NoAlias(String),
+    /// A registered model without versions has no latest one.
+    #[error("Latest version not found for model {0}.")]
+    NoLatestVersion(String),
     /// Params that have other values already.
     #[error(
         "Changing param values is not allowed. Params were already logged='{}' for run ID='{run_id}'.",
@@ -117,18 +144,44 @@ impl StoreError {
             | Self::ExperimentNotActive { .. }
             | Self::RenameOfDeleted
             | Self::RunNotActive { .. }
+            | Self::NoAlias(_)
             | Self::ParamsChanged { .. } => ErrorCode::InvalidParameterValue,
             Self::NoExperiment(_)
             | Self::NoExperimentNamed(_)
             | Self::NoRun(_)
             | Self::NoLoggedModel(_)
             | Self::NoLoggedModelTag { .. }
+            | Self::NoRegisteredModel(_)
+            | Self::NoModelVersion { .. }
+            | Self::NoLatestVersion(_)
             | Self::NoTag { .. } => ErrorCode::ResourceDoesNotExist,
-            Self::ExperimentExists { .. } => ErrorCode::ResourceAlreadyExists,
+            Self::ExperimentExists { .. } | Self::RegisteredModelExists { .. } => {
+                ErrorCode::ResourceAlreadyExists
+            }
             Self::Unavailable(_) => ErrorCode::TemporarilyUnavailable,
             Self::Internal(_) => ErrorCode::InternalError,
         }
     }
+}
+
+fn taken(name: &str, is_prompt: bool, wanted_prompt: bool) -> String {
+    let kind = |is_prompt| {
+        if is_prompt {
+            "Prompt"
+        } else {
+            "Registered Model"
+        }
+    };
+    let (old, new) = (kind(is_prompt), kind(wanted_prompt));
+    if old == new {
+        return format!("{new} (name={name}) already exists.");
+    }
+    format!(
+        "Tried to create a {} with name '{name}', but the name is already taken by a {}. MLflow \
+         does not allow creating a model and a prompt with the same name.",
+        new.to_lowercase(),
+        old.to_lowercase()
+    )
 }
 
 /// A param, its value, and another value that was tried.

@@ -14,5 +14,6 @@ pub mod traits;
 pub use error::{ParamChange, StoreError};
 pub use traits::{
     Batch, ExperimentStore, LineageStore, LoggedModelStore, MetricQuery, MetricStore,
-    NewExperiment, NewLoggedModel, NewRun, Page, RunStore, RunUpdate, TrackingStore,
+    ModelVersionStore, NewExperiment, NewLoggedModel, NewModelVersion, NewRegisteredModel, NewRun,
+    Page, RegisteredModelStore, RegistryStore, RunStore, RunUpdate, Stage, TrackingStore,
 };

@@ -7,11 +7,14 @@ use mlrs_api::enums::{LifecycleStage, LoggedModelStatus, RunStatus};
 use mlrs_api::experiments::Experiment;
 use mlrs_api::logged_models::LoggedModel;
 use mlrs_api::metrics::{Metric, MetricWithRunId, Param};
+use mlrs_api::registry::{ModelVersion, RegisteredModel};
 use mlrs_api::runs::{Run, RunInfo};
 use serde_json::Value;
 
 use crate::error::StoreError;
-use crate::search::{ExperimentSearch, LoggedModelSearch, RunSearch};
+use crate::search::{
+    ExperimentSearch, LoggedModelSearch, ModelVersionSearch, RegisteredModelSearch, RunSearch,
+};
 
 /// A page of what was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -214,6 +217,8 @@ pub trait LoggedModelStore: Send + Sync {
     async fn set_logged_model_tags(&self, id: String, tags: Vec<Tag>) -> Result<(), StoreError>;
     /// Deletes a tag.
     async fn delete_logged_model_tag(&self, id: String, key: String) -> Result<(), StoreError>;
+    /// Adds a version that was made of a model to the list in its tag `mlflow.modelVersions`.
+    async fn note_version(&self, id: String, name: String, version: i64) -> Result<(), StoreError>;
     /// Logs params, which never change.
     async fn log_logged_model_params(
         &self,
@@ -240,6 +245,191 @@ pub trait LineageStore: Send + Sync {
     /// The datasets that runs of experiments read.
     async fn datasets(&self, experiment_ids: Vec<i64>) -> Result<Vec<DatasetSummary>, StoreError>;
 }
+
+/// The stage of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Not said.
+    None,
+    /// Being tried.
+    Staging,
+    /// In use.
+    Production,
+    /// Out of use.
+    Archived,
+}
+
+impl Stage {
+    /// Every stage.
+    pub const ALL: [Self; 4] = [Self::None, Self::Staging, Self::Production, Self::Archived];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Staging => "Staging",
+            Self::Production => "Production",
+            Self::Archived => "Archived",
+        }
+    }
+
+    /// The stage of this name, whatever the case of its letters.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|stage| stage.name().eq_ignore_ascii_case(text))
+    }
+}
+
+/// A registered model to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRegisteredModel {
+    /// Unique name.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Tags, each key once.
+    pub tags: Vec<Tag>,
+    /// Milliseconds since the epoch.
+    pub now: i64,
+}
+
+/// A version to be made; its number is the next one of its model, counting deleted ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewModelVersion {
+    /// The registered model, which must be there.
+    pub name: String,
+    /// What it is made of.
+    pub source: String,
+    /// Where its files are.
+    pub storage_location: String,
+    /// The run that logged it; may be empty.
+    pub run_id: String,
+    /// Address of the run on the server that made it; may be empty.
+    pub run_link: String,
+    /// Free text.
+    pub description: String,
+    /// Tags, each key once.
+    pub tags: Vec<Tag>,
+    /// Milliseconds since the epoch.
+    pub now: i64,
+}
+
+/// Registered models and their aliases.
+#[async_trait]
+pub trait RegisteredModelStore: Send + Sync {
+    /// Makes a model.
+    async fn create_registered_model(
+        &self,
+        new: NewRegisteredModel,
+    ) -> Result<RegisteredModel, StoreError>;
+    /// The model of this name, with the newest version of each stage.
+    async fn registered_model(&self, name: String) -> Result<RegisteredModel, StoreError>;
+    /// Gives a model another name, and its versions with it.
+    async fn rename_registered_model(
+        &self,
+        name: String,
+        new_name: String,
+        now: i64,
+    ) -> Result<RegisteredModel, StoreError>;
+    /// Gives a model another description.
+    async fn describe_registered_model(
+        &self,
+        name: String,
+        description: String,
+        now: i64,
+    ) -> Result<RegisteredModel, StoreError>;
+    /// Deletes a model with everything of it; it cannot be restored.
+    async fn delete_registered_model(&self, name: String) -> Result<(), StoreError>;
+    /// A page of models.
+    async fn search_registered_models(
+        &self,
+        search: RegisteredModelSearch,
+    ) -> Result<Page<RegisteredModel>, StoreError>;
+    /// Sets a tag.
+    async fn set_registered_model_tag(&self, name: String, tag: Tag) -> Result<(), StoreError>;
+    /// Deletes a tag; one that is not there is nothing.
+    async fn delete_registered_model_tag(
+        &self,
+        name: String,
+        key: String,
+    ) -> Result<(), StoreError>;
+    /// Points an alias to a version.
+    async fn set_alias(&self, name: String, alias: String, version: i64) -> Result<(), StoreError>;
+    /// Deletes an alias; one that is not there is nothing.
+    async fn delete_alias(&self, name: String, alias: String) -> Result<(), StoreError>;
+    /// The version that an alias points to; `latest` always means the newest.
+    async fn version_by_alias(
+        &self,
+        name: String,
+        alias: String,
+    ) -> Result<ModelVersion, StoreError>;
+    /// The newest version of each of these stages; of all when there is none.
+    async fn latest_versions(
+        &self,
+        name: String,
+        stages: Vec<Stage>,
+    ) -> Result<Vec<ModelVersion>, StoreError>;
+}
+
+/// Versions of registered models.
+#[async_trait]
+pub trait ModelVersionStore: Send + Sync {
+    /// Makes a version.
+    async fn create_model_version(&self, new: NewModelVersion) -> Result<ModelVersion, StoreError>;
+    /// A version with its aliases.
+    async fn model_version(&self, name: String, version: i64) -> Result<ModelVersion, StoreError>;
+    /// Gives a version another description.
+    async fn describe_model_version(
+        &self,
+        name: String,
+        version: i64,
+        description: Option<String>,
+        now: i64,
+    ) -> Result<ModelVersion, StoreError>;
+    /// Gives a version another stage; `archive` moves the others out of it.
+    async fn transition_model_version(
+        &self,
+        name: String,
+        version: i64,
+        stage: Stage,
+        archive: bool,
+        now: i64,
+    ) -> Result<ModelVersion, StoreError>;
+    /// Deletes a version; its number is never given again.
+    async fn delete_model_version(
+        &self,
+        name: String,
+        version: i64,
+        now: i64,
+    ) -> Result<(), StoreError>;
+    /// A page of versions, without aliases.
+    async fn search_model_versions(
+        &self,
+        search: ModelVersionSearch,
+    ) -> Result<Page<ModelVersion>, StoreError>;
+    /// Where the files of a version are.
+    async fn download_uri(&self, name: String, version: i64) -> Result<String, StoreError>;
+    /// Sets a tag.
+    async fn set_model_version_tag(
+        &self,
+        name: String,
+        version: i64,
+        tag: Tag,
+    ) -> Result<(), StoreError>;
+    /// Deletes a tag; one that is not there is nothing.
+    async fn delete_model_version_tag(
+        &self,
+        name: String,
+        version: i64,
+        key: String,
+    ) -> Result<(), StoreError>;
+}
+
+/// All that a model registry keeps.
+pub trait RegistryStore: RegisteredModelStore + ModelVersionStore {}
+
+impl<T: RegisteredModelStore + ModelVersionStore> RegistryStore for T {}
 
 /// All that a tracking server keeps.
 pub trait TrackingStore:

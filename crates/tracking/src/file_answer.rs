@@ -69,24 +69,24 @@ pub(crate) async fn of(
     place: &ArtifactPath,
     request: &HeaderMap,
 ) -> Result<Response, AccessError> {
-    let stat = store.stat(place).await?;
-    if stat.is_directory {
+    let found = store.stat(place).await?;
+    if found.is_directory {
         return Err(AccessError::Store(mlrs_artifacts::StoreError::WrongKind {
             path: place.clone(),
             store: store.location().to_owned(),
             is_directory: true,
         }));
     }
-    let mark = stat.entity_tag.as_deref().map(|tag| format!("\"{tag}\""));
+    let mark = found.entity_tag.as_deref().map(|tag| format!("\"{tag}\""));
     if has_already(request, mark.as_deref()) {
         return Ok(described(
             Response::new(Body::empty()),
             StatusCode::NOT_MODIFIED,
             place,
-            &stat,
+            &found,
         ));
     }
-    let part = match range(request, stat.size, mark.as_deref()) {
+    let part = match range(request, found.size, mark.as_deref()) {
         Wanted::All => None,
         Wanted::Part(range) => Some(range),
         Wanted::Nothing => {
@@ -94,17 +94,17 @@ pub(crate) async fn of(
             put(
                 &mut response,
                 CONTENT_RANGE,
-                &format!("bytes */{}", stat.size),
+                &format!("bytes */{}", found.size),
             );
             return Ok(described(
                 response,
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 place,
-                &stat,
+                &found,
             ));
         }
     };
-    let (start, length) = part.as_ref().map_or((0, stat.size), |range| {
+    let (start, length) = part.as_ref().map_or((0, found.size), |range| {
         (range.start, range.end - range.start)
     });
     let opened = store.open(place, start).await?;
@@ -114,19 +114,19 @@ pub(crate) async fn of(
     let status = match &part {
         None => StatusCode::OK,
         Some(range) => {
-            let shown = format!("bytes {}-{}/{}", range.start, range.end - 1, stat.size);
+            let shown = format!("bytes {}-{}/{}", range.start, range.end - 1, found.size);
             put(&mut response, CONTENT_RANGE, &shown);
             StatusCode::PARTIAL_CONTENT
         }
     };
-    Ok(described(response, status, place, &stat))
+    Ok(described(response, status, place, &found))
 }
 
 fn described(
     mut response: Response,
     status: StatusCode,
     place: &ArtifactPath,
-    stat: &Stat,
+    found: &Stat,
 ) -> Response {
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -138,10 +138,10 @@ fn described(
         CONTENT_DISPOSITION,
         &disposition(place.name()),
     );
-    if let Some(tag) = &stat.entity_tag {
+    if let Some(tag) = &found.entity_tag {
         put(&mut response, ETAG, &format!("\"{tag}\""));
     }
-    if let Some(time) = stat.modified {
+    if let Some(time) = found.modified {
         put(
             &mut response,
             LAST_MODIFIED,

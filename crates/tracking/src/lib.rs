@@ -9,6 +9,7 @@ mod call;
 mod file_answer;
 mod handlers;
 mod metrics;
+mod registration;
 mod routes;
 mod sent;
 mod state;

@@ -17,7 +17,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::call::{Named, Refused, call, finish};
-use crate::handlers::{artifacts, experiments, lineage, logged_models, metrics, runs};
+use crate::handlers::{
+    artifacts, experiments, lineage, logged_models, metrics, model_versions, registered_models,
+    runs,
+};
 use crate::state::TrackingState;
 
 /// The MLflow version whose API is spoken; `/version` answers it.
@@ -29,7 +32,20 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// The routes of a tracking server. Errors are JSON on every route; an endpoint that is not there is
 /// `ENDPOINT_NOT_FOUND`, on which clients take another way.
 pub fn router(state: TrackingState) -> Router {
-    let routes = Routes(Router::new())
+    let routes = experiments_and_runs(Routes(Router::new()));
+    let routes = registry(files(logged_models_and_lineage(routes)));
+    routes
+        .0
+        .route("/health", get(health))
+        .route("/version", get(version))
+        .route("/metrics", get(scrape))
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .with_state(state)
+}
+
+fn experiments_and_runs(routes: Routes) -> Routes {
+    routes
         .json(endpoints::CREATE_EXPERIMENT, experiments::create)
         .json(endpoints::SEARCH_EXPERIMENTS, experiments::search)
         .json(endpoints::SEARCH_EXPERIMENTS_BY_QUERY, experiments::search)
@@ -51,6 +67,17 @@ pub fn router(state: TrackingState) -> Router {
         .json(endpoints::SET_TAG, runs::set_tag)
         .json(endpoints::DELETE_TAG, runs::delete_tag)
         .json(endpoints::LOG_BATCH, runs::log_batch)
+        .json(endpoints::GET_METRIC_HISTORY, metrics::history)
+        .json(
+            endpoints::GET_METRIC_HISTORY_BULK_INTERVAL,
+            metrics::sampled_history,
+        )
+        .ajax(endpoints::GET_METRIC_HISTORY_BULK, metrics::history_of_runs)
+        .json(endpoints::GET_SERVER_INFO, server_info)
+}
+
+fn logged_models_and_lineage(routes: Routes) -> Routes {
+    routes
         .json(endpoints::LOG_INPUTS, lineage::log_inputs)
         .json(endpoints::LOG_OUTPUTS, lineage::log_outputs)
         .json(endpoints::LOG_MODEL, lineage::log_model)
@@ -69,6 +96,10 @@ pub fn router(state: TrackingState) -> Router {
             endpoints::LOG_LOGGED_MODEL_PARAMS,
             logged_models::log_params,
         )
+}
+
+fn files(routes: Routes) -> Routes {
+    routes
         .json(endpoints::LIST_RUN_ARTIFACTS, artifacts::list_of_run)
         .named(
             endpoints::LIST_LOGGED_MODEL_ARTIFACTS,
@@ -92,21 +123,81 @@ pub fn router(state: TrackingState) -> Router {
             artifacts::download_of_model,
         )
         .file(&["/get-artifact".to_owned()], artifacts::download_of_run)
-        .json(endpoints::GET_METRIC_HISTORY, metrics::history)
-        .json(
-            endpoints::GET_METRIC_HISTORY_BULK_INTERVAL,
-            metrics::sampled_history,
+        .file(
+            &["/model-versions/get-artifact".to_owned()],
+            model_versions::download_file,
         )
-        .ajax(endpoints::GET_METRIC_HISTORY_BULK, metrics::history_of_runs)
-        .json(endpoints::GET_SERVER_INFO, server_info);
+}
+
+fn registry(routes: Routes) -> Routes {
     routes
-        .0
-        .route("/health", get(health))
-        .route("/version", get(version))
-        .route("/metrics", get(scrape))
-        .fallback(unknown)
-        .method_not_allowed_fallback(not_allowed)
-        .with_state(state)
+        .json(
+            endpoints::CREATE_REGISTERED_MODEL,
+            registered_models::create,
+        )
+        .json(
+            endpoints::RENAME_REGISTERED_MODEL,
+            registered_models::rename,
+        )
+        .json(
+            endpoints::UPDATE_REGISTERED_MODEL,
+            registered_models::update,
+        )
+        .json(
+            endpoints::DELETE_REGISTERED_MODEL,
+            registered_models::delete,
+        )
+        .json(endpoints::GET_REGISTERED_MODEL, registered_models::get)
+        .json(
+            endpoints::SEARCH_REGISTERED_MODELS,
+            registered_models::search,
+        )
+        .json(
+            endpoints::SET_REGISTERED_MODEL_TAG,
+            registered_models::set_tag,
+        )
+        .json(
+            endpoints::DELETE_REGISTERED_MODEL_TAG,
+            registered_models::delete_tag,
+        )
+        .json(
+            endpoints::SET_REGISTERED_MODEL_ALIAS,
+            registered_models::set_alias,
+        )
+        .json(
+            endpoints::DELETE_REGISTERED_MODEL_ALIAS,
+            registered_models::delete_alias,
+        )
+        .json(
+            endpoints::GET_MODEL_VERSION_BY_ALIAS,
+            registered_models::version_by_alias,
+        )
+        .json(
+            endpoints::GET_LATEST_VERSIONS,
+            registered_models::latest_versions,
+        )
+        .json(
+            endpoints::GET_LATEST_VERSIONS_BY_QUERY,
+            registered_models::latest_versions,
+        )
+        .json(endpoints::CREATE_MODEL_VERSION, model_versions::create)
+        .json(endpoints::UPDATE_MODEL_VERSION, model_versions::update)
+        .json(
+            endpoints::TRANSITION_MODEL_VERSION_STAGE,
+            model_versions::transition,
+        )
+        .json(endpoints::DELETE_MODEL_VERSION, model_versions::delete)
+        .json(endpoints::GET_MODEL_VERSION, model_versions::get)
+        .json(endpoints::SEARCH_MODEL_VERSIONS, model_versions::search)
+        .json(
+            endpoints::GET_MODEL_VERSION_DOWNLOAD_URI,
+            model_versions::download_uri,
+        )
+        .json(endpoints::SET_MODEL_VERSION_TAG, model_versions::set_tag)
+        .json(
+            endpoints::DELETE_MODEL_VERSION_TAG,
+            model_versions::delete_tag,
+        )
 }
 
 /// A router that is filled from the endpoint table.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mlrs_http::{BodyLimits, BytesInFlight};
-use mlrs_store::TrackingStore;
 use mlrs_store::rules::Truncate;
+use mlrs_store::{RegistryStore, TrackingStore};
 
 use crate::artifacts::Artifacts;
 use crate::metrics::TrackingMetrics;
@@ -41,6 +41,7 @@ pub struct TrackingState(Arc<Shared>);
 
 struct Shared {
     store: Arc<dyn TrackingStore>,
+    registry: Arc<dyn RegistryStore>,
     artifacts: Artifacts,
     settings: TrackingSettings,
     limits: BodyLimits,
@@ -55,11 +56,13 @@ impl TrackingState {
     /// When the metrics cannot be registered.
     pub fn new(
         store: Arc<dyn TrackingStore>,
+        registry: Arc<dyn RegistryStore>,
         artifacts: Artifacts,
         settings: TrackingSettings,
     ) -> Result<Self, prometheus::Error> {
         Ok(Self(Arc::new(Shared {
             store,
+            registry,
             artifacts,
             settings,
             limits: BodyLimits {
@@ -73,6 +76,10 @@ impl TrackingState {
 
     pub(crate) fn store(&self) -> &dyn TrackingStore {
         &*self.0.store
+    }
+
+    pub(crate) fn registry(&self) -> &dyn RegistryStore {
+        &*self.0.registry
     }
 
     pub(crate) fn artifacts(&self) -> &Artifacts {

@@ -5,6 +5,7 @@
 
 pub(crate) mod experiments;
 pub(crate) mod logged_models;
+pub(crate) mod registry;
 pub(crate) mod runs;
 
 use mlrs_store::search::{Filter, Operator, TextTest};

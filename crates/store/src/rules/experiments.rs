@@ -9,14 +9,15 @@ use mlrs_api::experiments::{
 
 use crate::error::StoreError;
 use crate::rules::limits;
+use crate::rules::locations::check_root;
 use crate::rules::values::{Truncate, check_key, parse_experiment_id, required, within};
 use crate::search::{ExperimentSearch, experiments, page_token};
 use crate::traits::NewExperiment;
 
-/// An experiment to be made. Where its artifacts may be is for the caller to check.
+/// An experiment to be made.
 ///
 /// # Errors
-/// When the name is absent or too long, or a tag is not allowed.
+/// When the name is absent or too long, the root of its artifacts or a tag is not allowed.
 pub fn create(request: CreateExperimentRequest, now: i64) -> Result<NewExperiment, StoreError> {
     let name = checked_name(required(&request.name, "name")?)?;
     let tags: Result<Vec<Tag>, StoreError> = request
@@ -24,11 +25,14 @@ pub fn create(request: CreateExperimentRequest, now: i64) -> Result<NewExperimen
         .into_iter()
         .map(|sent| checked_tag(sent.into()))
         .collect();
+    let location = request.artifact_location;
+    let artifact_location = location.filter(|location| !location.is_empty());
+    if let Some(location) = &artifact_location {
+        check_root(location)?;
+    }
     Ok(NewExperiment {
         name,
-        artifact_location: request
-            .artifact_location
-            .filter(|location| !location.is_empty()),
+        artifact_location,
         tags: tags?,
         now,
     })

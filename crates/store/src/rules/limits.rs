@@ -50,3 +50,13 @@ pub const INPUT_TAG_VALUE: usize = 500;
 pub const DATASET_EXPERIMENTS: usize = 20;
 /// Datasets of one answer.
 pub const DATASETS: i64 = 1000;
+/// Registered models of one page.
+pub const MODELS_PAGE: i64 = 1000;
+/// Registered models of one page when the request does not say.
+pub const DEFAULT_MODELS_PAGE: i64 = 100;
+/// Versions of one page, also when the request does not say.
+pub const VERSIONS_PAGE: i64 = 200_000;
+/// Characters of the value of a tag of a registered model or a version.
+pub const REGISTRY_TAG_VALUE: usize = 100_000;
+/// Characters of an alias.
+pub const ALIAS: usize = 255;

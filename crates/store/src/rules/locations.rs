@@ -1,4 +1,123 @@
-//! Where artifacts are: addresses put together.
+//! Where artifacts are: addresses put together, and those that are refused.
+
+use mlrs_api::endpoints::LIST_PROXIED_ARTIFACTS;
+use url::Url;
+
+use crate::error::StoreError;
+use crate::rules::limits;
+
+/// Schemes whose addresses name a host. A server that followed them for a client could be made to
+/// ask hosts that the client cannot reach itself.
+const HOST_SCHEMES: [&str; 11] = [
+    "ftp",
+    "sftp",
+    "hdfs",
+    "viewfs",
+    "http",
+    "https",
+    "r2",
+    "b2",
+    "abfss",
+    "abfs",
+    "mlflow-artifacts",
+];
+
+/// The scheme of a URI in lower case; none for a path.
+pub fn scheme_of(uri: &str) -> Option<String> {
+    let (scheme, _) = uri.split_once(':')?;
+    let valid = scheme.len() > 1
+        && scheme.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|other| other.is_ascii_alphanumeric() || matches!(other, '+' | '-' | '.'));
+    valid.then(|| scheme.to_ascii_lowercase())
+}
+
+/// Refuses an address that names a host, in the field of this name.
+///
+/// # Errors
+/// When it does.
+pub fn check_host(uri: &str, field: &str) -> Result<(), StoreError> {
+    let Some(scheme) = scheme_of(uri) else {
+        return Ok(());
+    };
+    let rest = uri[scheme.len() + 1..].strip_prefix("//");
+    let names_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    if HOST_SCHEMES.contains(&scheme.as_str()) && names_host {
+        return Err(StoreError::invalid(format!(
+            "'{field}' cannot use the '{scheme}' scheme: its address names a host, and the server \
+             would connect to whichever host the caller chooses."
+        )));
+    }
+    Ok(())
+}
+
+/// Checks the root that a client gives an experiment.
+///
+/// # Errors
+/// When it names a host, another run, a fragment or a step back, or is too long.
+pub fn check_root(uri: &str) -> Result<(), StoreError> {
+    let refused = |reason: &str| Err(StoreError::invalid(reason.to_owned()));
+    if scheme_of(uri).is_some()
+        && let Ok(url) = Url::parse(uri)
+    {
+        if url.fragment().is_some() || url.path().contains(';') {
+            return refused("'artifact_location' URL can't include fragments or params.");
+        }
+        if url.query().is_some_and(|query| query.contains("..")) {
+            return refused("Invalid query string");
+        }
+    }
+    check_host(uri, "artifact_location")?;
+    if uri.starts_with("runs:") {
+        return refused(&format!(
+            "Artifact location cannot be a runs:/ URI. Given: '{uri}'"
+        ));
+    }
+    let length = uri.chars().count();
+    if length > limits::ARTIFACT_LOCATION {
+        return refused(&format!(
+            "Invalid artifact path length. The length of the artifact path cannot be greater than \
+             {}. To configure this limit, please set the MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH \
+             environment variable.",
+            limits::ARTIFACT_LOCATION
+        ));
+    }
+    Ok(())
+}
+
+/// Whether an address is one of the artifact proxy of a tracking server.
+pub fn is_proxied(uri: &str) -> bool {
+    match scheme_of(uri).as_deref() {
+        Some("mlflow-artifacts") => true,
+        Some("http" | "https") => uri.contains(&LIST_PROXIED_ARTIFACTS.path(&[])),
+        _ => false,
+    }
+}
+
+/// Whether an address lies within a root of the same scheme and host, part by part.
+pub fn is_within(uri: &str, root: &str) -> bool {
+    let (Some(one), Some(other)) = (parts(uri), parts(root)) else {
+        return false;
+    };
+    one.0 == other.0 && one.1 == other.1 && !other.2.is_empty() && one.2.starts_with(&other.2)
+}
+
+/// Scheme, host and path of an address.
+fn parts(uri: &str) -> Option<(String, String, Vec<String>)> {
+    let scheme = scheme_of(uri)?;
+    let rest = &uri[scheme.len() + 1..];
+    let (host, path) = match rest.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", rest),
+    };
+    let path = path.split('/').filter(|part| !part.is_empty());
+    Some((
+        scheme,
+        host.to_lowercase(),
+        path.map(str::to_owned).collect(),
+    ))
+}
 
 /// `uri` with more parts of its path; a query or fragment stays at the end.
 pub fn append(uri: &str, parts: &[&str]) -> String {
@@ -18,6 +137,46 @@ pub fn append(uri: &str, parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_that_name_a_host_are_refused() {
+        for refused in [
+            "ftp://h/x",
+            "HTTP://h/x",
+            "mlflow-artifacts://h/x",
+            "hdfs://h/x",
+        ] {
+            assert!(check_root(refused).is_err(), "{refused}");
+        }
+        for taken in [
+            "s3://box/x",
+            "mlflow-artifacts:/x",
+            "/srv/x",
+            "dbfs:/x",
+            "hdfs:///x",
+        ] {
+            check_root(taken).unwrap();
+        }
+        for refused in ["runs:/r/x", "s3://box/x#f", "s3://box/x?a=../b"] {
+            assert!(check_root(refused).is_err(), "{refused}");
+        }
+        assert!(check_root(&format!("s3://box/{}", "x".repeat(3000))).is_err());
+    }
+
+    #[test]
+    fn a_place_lies_within_a_root_part_by_part() {
+        let root = "mlflow-artifacts:/1/r/artifacts";
+        assert!(is_within("mlflow-artifacts:/1/r/artifacts/model", root));
+        for outside in [
+            "mlflow-artifacts:/1/r/artifacts2",
+            "mlflow-artifacts:/1/r",
+            "mlflow-artifacts://h/1/r/artifacts/model",
+            "s3://box/1/r/artifacts/model",
+        ] {
+            assert!(!is_within(outside, root), "{outside}");
+        }
+        assert!(!is_within("mlflow-artifacts:/x", "mlflow-artifacts:/"));
+    }
 
     #[test]
     fn paths_grow_and_queries_stay() {

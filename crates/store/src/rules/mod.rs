@@ -10,6 +10,7 @@ pub mod locations;
 pub mod logged_models;
 pub mod metrics;
 mod names;
+pub mod registry;
 pub mod runs;
 pub mod values;
 

@@ -124,10 +124,18 @@ pub fn check_key(key: &str, field: &str) -> Result<(), StoreError> {
              spaces ( ), colon(:) and slashes (/).",
         ));
     }
+    check_path(key, field)
+}
+
+/// Checks that a name reads as one path, and as no other.
+///
+/// # Errors
+/// When it would mean another one.
+pub fn check_path(key: &str, field: &str) -> Result<(), StoreError> {
     let normal = normal_path(key);
     if normal != key || normal == "." || normal.starts_with("..") || normal.starts_with('/') {
         return Err(invalid(
-            &quoted,
+            &Value::from(key),
             field,
             &format!(
                 "Names may be treated as files in certain cases, and must not resolve to other \

@@ -9,6 +9,7 @@ mod lexer;
 pub mod logged_models;
 pub mod page_token;
 pub mod parser;
+pub mod registry;
 pub mod runs;
 mod typed;
 
@@ -16,6 +17,7 @@ use mlrs_api::enums::ViewType;
 
 pub use experiments::{ExperimentClause, ExperimentOrder};
 pub use logged_models::{LoggedModelClause, LoggedModelOrder, LoggedModelSearch};
+pub use registry::{ModelVersionSearch, RegisteredModelSearch, RegistryClause, RegistryOrder};
 pub use runs::{RunClause, RunOrder};
 pub use typed::TextTest;
 

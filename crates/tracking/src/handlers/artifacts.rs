@@ -19,7 +19,7 @@ use crate::file_answer;
 use crate::handlers::Done;
 use crate::state::TrackingState;
 
-fn path_of(text: Option<&str>) -> Result<ArtifactPath, AccessError> {
+pub(crate) fn path_of(text: Option<&str>) -> Result<ArtifactPath, AccessError> {
     Ok(ArtifactPath::parse(text.unwrap_or_default())?)
 }
 
@@ -171,7 +171,8 @@ pub(crate) async fn download_of_model(
     download(&state, &uri, &path, &headers).await
 }
 
-async fn download(
+/// A file below a root.
+pub(crate) async fn download(
     state: &TrackingState,
     uri: &str,
     path: &ArtifactPath,

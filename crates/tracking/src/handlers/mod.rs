@@ -5,6 +5,8 @@ pub(crate) mod experiments;
 pub(crate) mod lineage;
 pub(crate) mod logged_models;
 pub(crate) mod metrics;
+pub(crate) mod model_versions;
+pub(crate) mod registered_models;
 pub(crate) mod runs;
 
 use mlrs_store::Page;

@@ -1,0 +1,151 @@
+//! Searches for registered models and versions.
+
+use mlrs_api::registry::{ModelVersion, RegisteredModel};
+use mlrs_store::rules::registry::PROMPT_TAG;
+use mlrs_store::search::registry::RegistryText;
+use mlrs_store::search::{
+    Filter, ModelVersionSearch, OrderBy, RegisteredModelSearch, RegistryClause, RegistryOrder,
+};
+use mlrs_store::{Page, StoreError};
+
+use crate::connection::{Connection, Dialect};
+use crate::search::{cut, filter, owned_text, page, text};
+use crate::statement::Statement;
+use crate::{model_versions, registered_models};
+
+/// How the columns of models and of versions are called.
+struct Columns {
+    name: &'static str,
+    version: &'static str,
+    run: &'static str,
+    source: &'static str,
+    creation: &'static str,
+    last_update: &'static str,
+    tags: &'static str,
+}
+
+const MODELS: Columns = Columns {
+    name: "m.name",
+    // Models have none of these three; no filter of theirs asks for them.
+    version: "m.name",
+    run: "m.name",
+    source: "m.name",
+    creation: "m.creation_time",
+    last_update: "m.last_updated_time",
+    tags: "SELECT 1 FROM registered_model_tags x WHERE x.workspace = 'default' AND x.name = m.name",
+};
+
+const VERSIONS: Columns = Columns {
+    name: "v.name",
+    version: "v.version",
+    run: "v.run_id",
+    source: "v.source",
+    creation: "v.creation_time",
+    last_update: "v.last_updated_time",
+    tags: "SELECT 1 FROM model_version_tags x WHERE x.workspace = 'default' AND x.name = v.name AND x.version = v.version",
+};
+
+/// Runs a search for models.
+pub(crate) fn models(
+    connection: &mut dyn Connection,
+    search: &RegisteredModelSearch,
+) -> Result<Page<RegisteredModel>, StoreError> {
+    let mut statement = Statement::new(registered_models::select!(""));
+    let dialect = connection.dialect();
+    condition(
+        &mut statement,
+        dialect,
+        &MODELS,
+        search.prompts,
+        &search.filter,
+    );
+    ordered(&mut statement, &MODELS, &search.order);
+    statement.push("m.name");
+    page(&mut statement, search.limit, search.offset);
+    let mut items = Vec::new();
+    connection.query(statement.text(), statement.values(), &mut |row| {
+        items.push(registered_models::read(row)?);
+        Ok(())
+    })?;
+    let next_offset = cut(&mut items, search.limit, search.offset);
+    registered_models::complete(connection, &mut items)?;
+    Ok(Page { items, next_offset })
+}
+
+/// Runs a search for versions.
+pub(crate) fn versions(
+    connection: &mut dyn Connection,
+    search: &ModelVersionSearch,
+) -> Result<Page<ModelVersion>, StoreError> {
+    let mut statement = Statement::new(model_versions::select!(""));
+    let dialect = connection.dialect();
+    condition(
+        &mut statement,
+        dialect,
+        &VERSIONS,
+        search.prompts,
+        &search.filter,
+    );
+    ordered(&mut statement, &VERSIONS, &search.order);
+    statement.push("v.name, v.version DESC");
+    page(&mut statement, search.limit, search.offset);
+    let mut items = Vec::new();
+    connection.query(statement.text(), statement.values(), &mut |row| {
+        items.push(model_versions::read(row)?);
+        Ok(())
+    })?;
+    let next_offset = cut(&mut items, search.limit, search.offset);
+    model_versions::add_tags(connection, items.iter_mut())?;
+    Ok(Page { items, next_offset })
+}
+
+/// Prompts are registered models with a tag: a search finds either those or the others.
+fn condition<'a>(
+    statement: &mut Statement<'a>,
+    dialect: Dialect,
+    columns: &Columns,
+    prompts: bool,
+    clauses: &'a Filter<RegistryClause>,
+) {
+    statement.push(if prompts { "EXISTS (" } else { "NOT EXISTS (" });
+    statement
+        .push("SELECT 1 FROM registered_model_tags p WHERE p.workspace = 'default' AND p.name = ");
+    statement
+        .push(columns.name)
+        .push(" AND p.key = ")
+        .bind(PROMPT_TAG);
+    statement.push(" AND p.value = 'true') AND ");
+    filter(statement, clauses, &mut |statement, clause| match clause {
+        RegistryClause::Text { attribute, test } => {
+            let column = match attribute {
+                RegistryText::Name => columns.name,
+                RegistryText::Run => columns.run,
+                RegistryText::Source => columns.source,
+            };
+            text(statement, dialect, column, test);
+        }
+        RegistryClause::Version { operator, value } => {
+            statement
+                .push(columns.version)
+                .push(" ")
+                .push(operator.text());
+            statement.push(" ").bind(*value);
+        }
+        RegistryClause::Tag { key, test } => {
+            owned_text(statement, dialect, columns.tags, key, test);
+        }
+    });
+}
+
+fn ordered(statement: &mut Statement<'_>, columns: &Columns, order: &[OrderBy<RegistryOrder>]) {
+    statement.push(" ORDER BY ");
+    for order in order {
+        statement.push(match order.key {
+            RegistryOrder::Name => columns.name,
+            RegistryOrder::Version => columns.version,
+            RegistryOrder::Creation => columns.creation,
+            RegistryOrder::LastUpdate => columns.last_update,
+        });
+        statement.push(if order.ascending { " ASC, " } else { " DESC, " });
+    }
+}
