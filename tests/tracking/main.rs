@@ -11,6 +11,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod client;
 mod compare;
 mod replay;
 mod scenario;

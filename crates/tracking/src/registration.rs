@@ -47,7 +47,7 @@ pub(crate) async fn resolve(
     }
     check_host(&new.source, "source")?;
     let mut model_id = request.model_id.clone().filter(|id| !id.is_empty());
-    if let Some(known) = copied(state, &new.source).await? {
+    if let Some(known) = copied_version(state, &new.source).await? {
         check_same(request, &known, &new.source)?;
         new.source = format!("models:/{}/{}", known.name, known.version);
         let version = known.version.parse().unwrap_or_default();
@@ -73,7 +73,10 @@ fn wrong_owner(source: &str, field: &str) -> StoreError {
 }
 
 /// The version that a source of the form `models:/name/…` means.
-async fn copied(state: &TrackingState, source: &str) -> Result<Option<ModelVersion>, StoreError> {
+async fn copied_version(
+    state: &TrackingState,
+    source: &str,
+) -> Result<Option<ModelVersion>, StoreError> {
     if scheme_of(source).as_deref() != Some("models") {
         return Ok(None);
     }
@@ -100,7 +103,7 @@ async fn copied(state: &TrackingState, source: &str) -> Result<Option<ModelVersi
              version sources."
         )));
     }
-    let version = match selector {
+    let found = match selector {
         Selector::Version(version) => {
             let (name, version) = rules::version_of(&Some(name), &Some(version))?;
             store.model_version(name, version).await?
@@ -122,7 +125,7 @@ async fn copied(state: &TrackingState, source: &str) -> Result<Option<ModelVersi
             found.ok_or(StoreError::NoLatestVersion(name))?
         }
     };
-    Ok(Some(version))
+    Ok(Some(found))
 }
 
 /// A copy of a version is of the same run and model.

@@ -1,0 +1,80 @@
+//! MLflow's own Python client and command line, with nothing changed but the address; and a model
+//! of this server, served.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use mlrs_testing::{Client, Mlrs, MlrsServer, python, skipped, workspace_root};
+
+fn run(python: &Path, server: &MlrsServer, arguments: &[&str]) -> Output {
+    Command::new(python)
+        .args(arguments)
+        .env("MLFLOW_TRACKING_URI", server.address())
+        .env("HOME", server.folder())
+        .current_dir(server.folder())
+        .output()
+        .unwrap()
+}
+
+fn text(output: &Output) -> String {
+    let (out, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{out}{errors}");
+    out.into_owned()
+}
+
+#[test]
+fn the_python_client_does_not_notice_the_difference() {
+    let python = match python() {
+        Ok(python) => python,
+        Err(error) => return skipped("the Python client", &error.to_string()),
+    };
+    let server = MlrsServer::start(&[]).unwrap();
+    let script = workspace_root().join("tests/python/use_client.py");
+    let used = text(&run(&python, &server, &[&script.display().to_string()]));
+    let last: serde_json::Value = serde_json::from_str(used.lines().last().unwrap()).unwrap();
+    let run_id = last["run_id"].as_str().unwrap();
+
+    let mlflow = |arguments: &[&str]| {
+        text(&run(
+            &python,
+            &server,
+            &[&["-m", "mlflow"], arguments].concat(),
+        ))
+    };
+    assert!(mlflow(&["experiments", "search"]).contains("fluent"));
+    assert!(mlflow(&["runs", "describe", "--run-id", run_id]).contains("parent"));
+    let listed = mlflow(&["artifacts", "list", "--run-id", run_id]);
+    assert!(listed.contains("texts"), "{listed}");
+
+    let served = Mlrs::serve_with(
+        Path::new("models:/negative@champion"),
+        &["--compat", "mlflow"],
+        &[
+            ("MLFLOW_TRACKING_URI", server.address()),
+            (
+                "MLRS_CACHE_DIR",
+                &server.folder().join("cache").display().to_string(),
+            ),
+        ],
+    );
+    let answer = served
+        .unwrap()
+        .invoke(Some("application/json"), br#"{"inputs": [[1.0, 2.0]]}"#)
+        .unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.body, r#"{"predictions":{"y":[[-1.0,-2.0]]}}"#);
+
+    let metrics = Client::new()
+        .get(&format!("{}/metrics", server.address()))
+        .unwrap();
+    assert!(
+        metrics
+            .body
+            .contains(r#"mlrs_requests_total{status="500"} 0"#),
+        "{}",
+        metrics.body
+    );
+}
