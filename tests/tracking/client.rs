@@ -49,7 +49,7 @@ fn the_python_client_does_not_notice_the_difference() {
     let listed = mlflow(&["artifacts", "list", "--run-id", run_id]);
     assert!(listed.contains("texts"), "{listed}");
 
-    let served = Mlrs::serve_with(
+    let scoring = Mlrs::serve_with(
         Path::new("models:/negative@champion"),
         &["--compat", "mlflow"],
         &[
@@ -60,7 +60,7 @@ fn the_python_client_does_not_notice_the_difference() {
             ),
         ],
     );
-    let answer = served
+    let answer = scoring
         .unwrap()
         .invoke(Some("application/json"), br#"{"inputs": [[1.0, 2.0]]}"#)
         .unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use mlrs_artifacts::{CloudSettings, open_direct};
-use mlrs_http::ServerSettings;
+use mlrs_http::{BrowserGuard, ServerSettings};
 use mlrs_store::rules::Truncate;
 use mlrs_store_sql::{DatabaseUri, SqlStore};
 use mlrs_tracking::{Artifacts, TrackingSettings, TrackingState};
@@ -57,6 +57,8 @@ pub(crate) struct Arguments {
     /// The port to listen on; 0 takes any free one
     #[arg(short, long, default_value_t = 5000, env = "MLFLOW_PORT")]
     port: u16,
+    #[command(flatten)]
+    browsers: BrowserArguments,
     /// Seconds that requests in flight may take to finish after SIGTERM
     #[arg(long, default_value_t = 25, env = "MLRS_DRAIN", value_name = "SECONDS")]
     drain: u64,
@@ -71,6 +73,66 @@ pub(crate) struct Arguments {
     truncate_long_values: bool,
     #[command(flatten)]
     log: LogArguments,
+}
+
+/// Which web pages may use the server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Browsers")]
+struct BrowserArguments {
+    /// Names of the server in a `Host` header, `*` for any text [default: this machine and private
+    /// networks]
+    #[arg(
+        long,
+        env = "MLFLOW_SERVER_ALLOWED_HOSTS",
+        value_delimiter = ',',
+        value_name = "HOSTS"
+    )]
+    allowed_hosts: Vec<String>,
+    /// Origins whose pages may change something, `*` for any text [default: this machine]
+    #[arg(
+        long,
+        env = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS",
+        value_delimiter = ',',
+        value_name = "ORIGINS"
+    )]
+    cors_allowed_origins: Vec<String>,
+    /// Let any page use the server, under any name
+    #[arg(long, env = "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE")]
+    disable_security_middleware: bool,
+    /// Who may show the server's pages in a frame: SAMEORIGIN, DENY or NONE for anybody
+    #[arg(
+        long,
+        default_value = "SAMEORIGIN",
+        env = "MLFLOW_SERVER_X_FRAME_OPTIONS",
+        value_name = "VALUE"
+    )]
+    x_frame_options: String,
+}
+
+impl BrowserArguments {
+    fn guard(&self) -> anyhow::Result<Option<BrowserGuard>> {
+        if self.disable_security_middleware {
+            return Ok(None);
+        }
+        let trimmed = |texts: &[String]| {
+            let texts = texts.iter().map(|text| text.trim().to_owned());
+            texts.filter(|text| !text.is_empty()).collect()
+        };
+        let options = self.x_frame_options.trim().to_ascii_uppercase();
+        let frame_options = match options.as_str() {
+            "" | "NONE" => None,
+            options => Some(
+                options
+                    .parse()
+                    .context("--x-frame-options is no header value")?,
+            ),
+        };
+        Ok(Some(BrowserGuard {
+            allowed_hosts: trimmed(&self.allowed_hosts),
+            allowed_origins: trimmed(&self.cors_allowed_origins),
+            frame_options,
+        }))
+    }
 }
 
 /// Runs `mlrs server`.
@@ -142,7 +204,13 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
         drain: Duration::from_secs(arguments.drain),
         ..ServerSettings::default()
     };
-    let report = mlrs_http::serve(listener, mlrs_tracking::router(state), settings, ended).await;
+    let report = mlrs_http::serve(
+        listener,
+        mlrs_tracking::router(state, arguments.browsers.guard()?),
+        settings,
+        ended,
+    )
+    .await;
     tracing::info!(
         connections = report.accepted,
         cut_off = report.cut_off,

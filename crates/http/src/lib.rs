@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod answer;
 pub mod body;
+pub mod browser;
 pub mod error;
 pub mod error_class;
 pub mod metrics;
@@ -16,6 +17,7 @@ pub mod signals;
 
 pub use admission::{BytesInFlight, Permit};
 pub use body::{AdmittedBody, BodyError, BodyLimits};
+pub use browser::BrowserGuard;
 pub use error::ApiError;
 pub use error_class::ErrorClass;
 pub use metrics::Metrics;

@@ -114,10 +114,10 @@ async fn copied_version(
                 .version_by_alias(name, rules::LATEST.to_owned())
                 .await?
         }
-        Selector::Stage(stage) => {
+        Selector::Stage(text) => {
             let request = mlrs_api::registry::GetLatestVersionsRequest {
                 name: Some(name),
-                stages: vec![stage],
+                stages: vec![text],
             };
             let (name, stages) = rules::latest_versions(&request)?;
             let found = store.latest_versions(name.clone(), stages).await?;

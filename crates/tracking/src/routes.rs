@@ -1,9 +1,12 @@
 //! The routes of a tracking server: the endpoint table, each endpoint under both prefixes, and what
 //! stands beside it.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, get, on, put};
 use bytes::Bytes;
@@ -11,7 +14,7 @@ use http::{HeaderMap, HeaderValue};
 use mlrs_api::endpoints::{self, AJAX};
 use mlrs_api::server_info::ServerInfo;
 use mlrs_api::{Endpoint, Method};
-use mlrs_http::{ApiError, ErrorCode, RequestId, answer};
+use mlrs_http::{ApiError, BrowserGuard, ErrorCode, RequestId, answer, browser};
 use mlrs_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,17 +34,23 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// The routes of a tracking server. Errors are JSON on every route; an endpoint that is not there is
 /// `ENDPOINT_NOT_FOUND`, on which clients take another way.
-pub fn router(state: TrackingState) -> Router {
-    let routes = experiments_and_runs(Routes(Router::new()));
-    let routes = registry(files(logged_models_and_lineage(routes)));
-    routes
+///
+/// `guard` keeps pages of other sites out; without one, anybody's page may use the server.
+pub fn router(state: TrackingState, guard: Option<BrowserGuard>) -> Router {
+    let table = experiments_and_runs(Routes(Router::new()));
+    let table = registry(files(logged_models_and_lineage(table)));
+    let router = table
         .0
         .route("/health", get(health))
         .route("/version", get(version))
         .route("/metrics", get(scrape))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
-        .with_state(state)
+        .with_state(state);
+    match guard {
+        Some(guard) => router.layer(from_fn_with_state(Arc::new(guard), browser::guard)),
+        None => router,
+    }
 }
 
 fn experiments_and_runs(routes: Routes) -> Routes {
