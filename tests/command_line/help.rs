@@ -9,6 +9,7 @@ fn every_command_explains_itself() {
         "predict -h",
         "inspect -h",
         "pull -h",
+        "server -h",
         "pack -h",
         "unpack -h",
         "onnxruntime -h",
@@ -29,7 +30,7 @@ fn arguments_that_are_wrong_are_named() {
     let mut terminal = Terminal::new();
     for words in [
         "",
-        "server",
+        "sevrer",
         "serve",
         "serve iris --port 70000",
         "serve iris --workers 0",
@@ -41,6 +42,9 @@ fn arguments_that_are_wrong_are_named() {
         "predict -m iris -t xml",
         "inspect iris --output yaml",
         "models serve",
+        "server --port 70000",
+        "server --prot 1",
+        "ui --backend-store-uri",
         "pull",
     ] {
         assert_eq!(terminal.run(words).code, 2, "{words}");

@@ -57,8 +57,6 @@ pub(crate) struct Arguments {
     /// The port to listen on; 0 takes any free one
     #[arg(short, long, default_value_t = 5000, env = "MLFLOW_PORT")]
     port: u16,
-    #[command(flatten)]
-    browsers: BrowserArguments,
     /// Seconds that requests in flight may take to finish after SIGTERM
     #[arg(long, default_value_t = 25, env = "MLRS_DRAIN", value_name = "SECONDS")]
     drain: u64,
@@ -71,6 +69,8 @@ pub(crate) struct Arguments {
         value_name = "BOOL"
     )]
     truncate_long_values: bool,
+    #[command(flatten)]
+    browsers: BrowserArguments,
     #[command(flatten)]
     log: LogArguments,
 }
