@@ -3,15 +3,54 @@
 //! An `int64` may be a number, a string of digits or a number with a zero fraction; a text field
 //! that holds a number (`version`) may be either too; `null` means "not set".
 
-use serde::{Deserialize, Deserializer, de::Error};
+use std::fmt;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// A JSON number or a JSON string.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum NumberOrText {
     Integer(i64),
     Float(f64),
     Text(String),
+}
+
+impl<'de> Deserialize<'de> for NumberOrText {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        source.deserialize_any(NumberOrTextVisitor)
+    }
+}
+
+/// By hand, because requests hold thousands of these: a derived untagged enum copies each value
+/// before it looks at it.
+struct NumberOrTextVisitor;
+
+impl Visitor<'_> for NumberOrTextVisitor {
+    type Value = NumberOrText;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a number or a string")
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<NumberOrText, E> {
+        Ok(NumberOrText::Integer(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<NumberOrText, E> {
+        Ok(i64::try_from(value).map_or(NumberOrText::Float(value as f64), NumberOrText::Integer))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<NumberOrText, E> {
+        Ok(NumberOrText::Float(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<NumberOrText, E> {
+        Ok(NumberOrText::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<NumberOrText, E> {
+        Ok(NumberOrText::Text(text))
+    }
 }
 
 /// Reads an `int64` that may be absent, `null`, a number or a string.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::StoreError;
-use crate::rules::values::{missing, parse_experiment_id, present, required};
+use crate::rules::values::{Path, missing, parse_experiment_id, present, required};
 use crate::rules::{limits, names};
 use crate::search::{LoggedModelSearch, logged_models};
 use crate::traits::NewLoggedModel;
@@ -71,7 +71,7 @@ pub fn last_of_each(sent: Vec<SentTag>) -> Vec<Tag> {
 /// # Errors
 /// When it is absent or none.
 pub fn finalize(request: &FinalizeLoggedModelRequest) -> Result<LoggedModelStatus, StoreError> {
-    present(request.status, "status")
+    present(request.status, Path::Root, "status")
 }
 
 /// Which models are looked for.

@@ -13,7 +13,9 @@ use serde_json::{Number, Value};
 use crate::error::StoreError;
 use crate::rules::limits;
 use crate::rules::runs::run_id_of;
-use crate::rules::values::{Truncate, check_key, invalid, missing, present, required, within};
+use crate::rules::values::{
+    Path, Truncate, check_key_at, invalid, missing, present, required, required_at, within,
+};
 use crate::search::page_token;
 use crate::traits::{Batch, MetricQuery};
 
@@ -36,7 +38,7 @@ pub fn log_metric(request: LogMetricRequest) -> Result<(String, Batch), StoreErr
         dataset_digest: request.dataset_digest,
     };
     let batch = Batch {
-        metrics: vec![metric(sent, "", &run_id)?],
+        metrics: vec![metric(sent, Path::Root)?],
         ..Batch::default()
     };
     Ok((run_id, batch))
@@ -54,7 +56,7 @@ pub fn log_param(
     let key = required(&request.key, "key")?.to_owned();
     let value = request.value.unwrap_or_default();
     let batch = Batch {
-        params: vec![param(key, value, "", truncate)?],
+        params: vec![param(key, value, Path::Root, truncate)?],
         ..Batch::default()
     };
     Ok((run_id, batch))
@@ -69,7 +71,7 @@ pub fn set_tag(request: RunTagRequest, truncate: Truncate) -> Result<(String, Ba
     let key = required(&request.key, "key")?.to_owned();
     let value = request.value.unwrap_or_default();
     let batch = Batch {
-        tags: vec![tag(key, value, "", truncate)?],
+        tags: vec![tag(key, value, Path::Root, truncate)?],
         ..Batch::default()
     };
     Ok((run_id, batch))
@@ -95,22 +97,23 @@ pub fn log_batch(
     let run_id = required(&request.run_id, "run_id")?.to_owned();
     check_present(&request)?;
     check_run_id(&run_id)?;
-    let numbered = |what: &str, index: usize| format!("{what}[{index}]");
-    let mut batch = Batch::default();
+    let mut batch = Batch {
+        metrics: Vec::with_capacity(request.metrics.len()),
+        ..Batch::default()
+    };
     for (index, sent) in request.metrics.into_iter().enumerate() {
-        let metric = metric(sent, &numbered("metrics", index), &run_id)?;
+        let metric = metric(sent, Path::Item("metrics", index))?;
         batch.metrics.push(metric);
     }
     for (index, sent) in request.params.into_iter().enumerate() {
         let (key, value) = parts(sent);
-        let param = param(key, value, &numbered("params", index), truncate)?;
+        let param = param(key, value, Path::Item("params", index), truncate)?;
         batch.params.push(param);
     }
     for (index, sent) in request.tags.into_iter().enumerate() {
         let (key, value) = parts(sent);
-        batch
-            .tags
-            .push(tag(key, value, &numbered("tags", index), truncate)?);
+        let tag = tag(key, value, Path::Item("tags", index), truncate)?;
+        batch.tags.push(tag);
     }
     check_size(&batch)?;
     check_unique(&batch.params)?;
@@ -144,14 +147,14 @@ pub fn history(request: &GetMetricHistoryRequest) -> Result<MetricQuery, StoreEr
 /// What the schema of the request asks for, before any value is looked at.
 fn check_present(request: &LogBatchRequest) -> Result<(), StoreError> {
     for (index, metric) in request.metrics.iter().enumerate() {
-        let field = |name: &str| format!("metrics[{index}].{name}");
-        required(&metric.key, &field("key"))?;
-        present(metric.value, &field("value"))?;
-        present(metric.timestamp, &field("timestamp"))?;
+        let path = Path::Item("metrics", index);
+        required_at(&metric.key, path, "key")?;
+        present(metric.value, path, "value")?;
+        present(metric.timestamp, path, "timestamp")?;
     }
     let tags = |what: &str, sent: &[SentTag]| {
         sent.iter().enumerate().try_for_each(|(index, tag)| {
-            required(&tag.key, &format!("{what}[{index}].key")).map(|_| ())
+            required_at(&tag.key, Path::Item(what, index), "key").map(|_| ())
         })
     };
     tags("params", &request.params)?;
@@ -179,28 +182,19 @@ pub(crate) fn check_run_id(run_id: &str) -> Result<(), StoreError> {
     )))
 }
 
-fn metric(sent: SentMetric, path: &str, run_id: &str) -> Result<Metric, StoreError> {
-    let field = |name: &str| {
-        if path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
-        }
-    };
-    let key = required(&sent.key, &field("key"))?.to_owned();
-    let value = present(sent.value, &field("value"))?;
-    let timestamp = present(sent.timestamp, &field("timestamp"))?;
-    check_key(&key, &field("name"))?;
+fn metric(sent: SentMetric, path: Path<'_>) -> Result<Metric, StoreError> {
+    required_at(&sent.key, path, "key")?;
+    let key = sent.key.unwrap_or_default();
+    let value = present(sent.value, path, "value")?;
+    let timestamp = present(sent.timestamp, path, "timestamp")?;
+    check_key_at(&key, path, "name")?;
     if timestamp < 0 {
         let reason = format!(
             "metric '{key}' (value={}). Timestamp must be a nonnegative long (64-bit integer) ",
             Number::from_f64(value).map_or_else(|| value.to_string(), |number| number.to_string())
         );
-        return Err(invalid(
-            &Value::from(timestamp),
-            &field("timestamp"),
-            &reason,
-        ));
+        let field = path.of("timestamp");
+        return Err(invalid(&Value::from(timestamp), &field, &reason));
     }
     Ok(Metric {
         key: within("Metric name", limits::KEY, key, Truncate::Refuse)?,
@@ -210,7 +204,7 @@ fn metric(sent: SentMetric, path: &str, run_id: &str) -> Result<Metric, StoreErr
         dataset_name: filled(sent.dataset_name),
         dataset_digest: filled(sent.dataset_digest),
         model_id: filled(sent.model_id),
-        run_id: Some(run_id.to_owned()),
+        run_id: None,
     })
 }
 
@@ -218,8 +212,13 @@ fn filled(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-fn param(key: String, value: String, path: &str, truncate: Truncate) -> Result<Param, StoreError> {
-    check_key(&key, &key_field(path))?;
+fn param(
+    key: String,
+    value: String,
+    path: Path<'_>,
+    truncate: Truncate,
+) -> Result<Param, StoreError> {
+    check_key_at(&key, path, "key")?;
     Ok(Param {
         key: within("Param key", limits::KEY, key, Truncate::Refuse)?,
         value: within("Param value", limits::PARAM_VALUE, value, truncate)?,
@@ -227,34 +226,12 @@ fn param(key: String, value: String, path: &str, truncate: Truncate) -> Result<P
 }
 
 /// A tag of a run within its limits.
-///
-/// # Errors
-/// When its key is not allowed, or a part is too long.
-pub(crate) fn tag(
-    key: String,
-    value: String,
-    path: &str,
-    truncate: Truncate,
-) -> Result<Tag, StoreError> {
-    let field = key_field(path);
-    let value_field = if path.is_empty() {
-        "value".to_owned()
-    } else {
-        format!("{path}.value")
-    };
-    check_key(&key, &field)?;
+fn tag(key: String, value: String, path: Path<'_>, truncate: Truncate) -> Result<Tag, StoreError> {
+    check_key_at(&key, path, "key")?;
     Ok(Tag {
-        key: within(&field, limits::KEY, key, Truncate::Refuse)?,
-        value: within(&value_field, limits::RUN_TAG_VALUE, value, truncate)?,
+        key: within(&path.of("key"), limits::KEY, key, Truncate::Refuse)?,
+        value: within(&path.of("value"), limits::RUN_TAG_VALUE, value, truncate)?,
     })
-}
-
-fn key_field(path: &str) -> String {
-    if path.is_empty() {
-        "key".to_owned()
-    } else {
-        format!("{path}.key")
-    }
 }
 
 fn check_size(batch: &Batch) -> Result<(), StoreError> {

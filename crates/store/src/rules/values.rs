@@ -27,12 +27,46 @@ pub fn required<'a>(value: &'a Option<String>, field: &str) -> Result<&'a str, S
     }
 }
 
+/// The same for a field of something that is counted, whose name is made only when it is needed.
+///
+/// # Errors
+/// When it is absent or empty.
+pub fn required_at<'a>(
+    value: &'a Option<String>,
+    path: Path<'_>,
+    field: &str,
+) -> Result<&'a str, StoreError> {
+    match value.as_deref() {
+        None | Some("") => Err(missing(&path.of(field))),
+        Some(value) => Ok(value),
+    }
+}
+
+/// Where something stands in a request: `metrics[3]`, or at its root.
+#[derive(Debug, Clone, Copy)]
+pub enum Path<'a> {
+    /// At the root.
+    Root,
+    /// In a list of this name, counted from 0.
+    Item(&'a str, usize),
+}
+
+impl Path<'_> {
+    /// The name of a field there.
+    pub fn of(self, field: &str) -> String {
+        match self {
+            Self::Root => field.to_owned(),
+            Self::Item(list, index) => format!("{list}[{index}].{field}"),
+        }
+    }
+}
+
 /// The value of a required field that is no text.
 ///
 /// # Errors
 /// When it is absent.
-pub fn present<T: Copy>(value: Option<T>, field: &str) -> Result<T, StoreError> {
-    value.ok_or_else(|| missing(field))
+pub fn present<T: Copy>(value: Option<T>, path: Path<'_>, field: &str) -> Result<T, StoreError> {
+    value.ok_or_else(|| missing(&path.of(field)))
 }
 
 /// A required field that is absent.
@@ -112,13 +146,26 @@ pub fn within(
 /// # Errors
 /// When it could not be a file name on its own.
 pub fn check_key(key: &str, field: &str) -> Result<(), StoreError> {
+    check_key_at(key, Path::Root, field)
+}
+
+/// The same for a key of something that is counted.
+///
+/// # Errors
+/// When it could not be a file name on its own.
+pub fn check_key_at(key: &str, path: Path<'_>, field: &str) -> Result<(), StoreError> {
+    // Most keys are one plain word.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if !key.is_empty() && key.bytes().all(plain) {
+        return Ok(());
+    }
     let allowed = |character: char| {
         character.is_alphanumeric() || matches!(character, '/' | '_' | '.' | '-' | ' ' | ':')
     };
-    let quoted = Value::from(key);
+    let field = &path.of(field);
     if !key.chars().all(allowed) {
         return Err(invalid(
-            &quoted,
+            &Value::from(key),
             field,
             "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), \
              spaces ( ), colon(:) and slashes (/).",
