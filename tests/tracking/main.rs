@@ -13,6 +13,7 @@
 
 mod client;
 mod compare;
+mod database;
 mod replay;
 mod scenario;
 

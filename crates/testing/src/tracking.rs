@@ -92,7 +92,8 @@ pub struct MlrsServer {
 }
 
 impl MlrsServer {
-    /// Starts it on a free port with these further arguments.
+    /// Starts it on a free port with these further arguments, on a fresh database unless they name
+    /// one.
     ///
     /// # Errors
     /// When it does not start; the reason holds what it wrote to standard error.
@@ -102,11 +103,13 @@ impl MlrsServer {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MLFLOW_")) {
             command.env_remove(name);
         }
-        command
-            .args(["server", "--port", "0", "--backend-store-uri"])
-            .arg(database_in(folder.path()))
-            .args(arguments)
-            .current_dir(folder.path());
+        command.args(["server", "--port", "0"]);
+        if !arguments.contains(&"--backend-store-uri") {
+            command
+                .arg("--backend-store-uri")
+                .arg(database_in(folder.path()));
+        }
+        command.args(arguments).current_dir(folder.path());
         let process = AddressedProcess::start(&mut command, Duration::from_mins(1))?;
         Ok(Self { process, folder })
     }

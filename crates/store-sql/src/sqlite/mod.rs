@@ -43,6 +43,9 @@ impl Sqlite {
         // Asking for it each time costs nothing: the mode stays with the file.
         writer.pragma_update(None, "journal_mode", "WAL")?;
         writer.pragma_update(None, "synchronous", "FULL")?;
+        // 32 MiB of log before it is written back: each page of an index then goes once for many
+        // commits.
+        writer.pragma_update(None, "wal_autocheckpoint", 8192)?;
         Ok(Self {
             path: path.to_path_buf(),
             writer: Writer::start(SqliteConnection::new(writer)),

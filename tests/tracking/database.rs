@@ -1,0 +1,170 @@
+//! The database is MLflow's: made alike, used in place, by both at once, and refused when it is of
+//! another revision.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use mlrs_testing::{Client, MlrsServer, mlrs_binary, python, skipped, workspace_root};
+use serde_json::{Value, json};
+
+fn script(arguments: &[&str]) -> Command {
+    let mut command = Command::new(python().unwrap());
+    command
+        .arg(workspace_root().join("tests/python/share_database.py"))
+        .args(arguments)
+        .stderr(Stdio::null());
+    command
+}
+
+fn told(arguments: &[&str]) -> String {
+    let output = script(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn post(address: &str, path: &str, body: &Value) -> Value {
+    let url = format!("{address}/api/2.0/mlflow/{path}");
+    let body = body.to_string();
+    let answer = Client::new()
+        .post(&url, Some("application/json"), body.as_bytes())
+        .unwrap();
+    assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    serde_json::from_str(&answer.body).unwrap()
+}
+
+fn runs_of(address: &str, experiment: &str) -> Vec<Value> {
+    let body = json!({ "experiment_ids": [experiment], "max_results": 1000 });
+    let found = post(address, "runs/search", &body);
+    found["runs"].as_array().cloned().unwrap_or_default()
+}
+
+fn has_python() -> bool {
+    if let Err(error) = python() {
+        skipped("databases shared with MLflow", &error.to_string());
+        return false;
+    }
+    true
+}
+
+#[test]
+fn a_database_of_mlrs_is_one_of_mlflow() {
+    if !has_python() {
+        return;
+    }
+    let server = MlrsServer::start(&[]).unwrap();
+    let file = server.folder().join("mlflow.db").display().to_string();
+    let schemas: Value = serde_json::from_str(&told(&["schema", &file])).unwrap();
+    let entries = |name: &str| -> BTreeSet<String> {
+        let entries = schemas[name].as_array().unwrap();
+        entries.iter().map(Value::to_string).collect()
+    };
+    let (found, expected) = (entries("found"), entries("expected"));
+    assert_eq!(expected.difference(&found).next(), None, "is not there");
+    let added: Vec<&String> = found.difference(&expected).collect();
+    assert!(
+        added.iter().all(|entry| entry.contains("\"mlrs_")),
+        "{added:#?}"
+    );
+    assert_eq!(added.len(), 3, "the indexes that the README names");
+    let upgraded = Command::new(python().unwrap())
+        .args([
+            "-m",
+            "mlflow",
+            "db",
+            "upgrade",
+            &format!("sqlite:///{file}"),
+        ])
+        .output()
+        .unwrap();
+    assert!(upgraded.status.success(), "{upgraded:?}");
+}
+
+#[test]
+fn both_write_to_one_database_at_once() {
+    if !has_python() {
+        return;
+    }
+    let server = MlrsServer::start(&[]).unwrap();
+    let file = server.folder().join("mlflow.db").display().to_string();
+    let made = post(
+        server.address(),
+        "experiments/create",
+        &json!({ "name": "shared" }),
+    );
+    let experiment = made["experiment_id"].as_str().unwrap();
+    let mut other = script(&["write", &file, "30"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut written = 0;
+    while other.try_wait().unwrap().is_none() {
+        let body = json!({ "experiment_id": experiment, "run_name": "of mlrs" });
+        let run = post(server.address(), "runs/create", &body);
+        let id = &run["run"]["info"]["run_id"];
+        let metric = json!({ "run_id": id, "key": "m", "value": written, "timestamp": 1 });
+        post(server.address(), "runs/log-metric", &metric);
+        written += 1;
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(other.wait().unwrap().success());
+    let runs = runs_of(server.address(), experiment);
+    assert_eq!(runs.len(), written + 30);
+    assert!(
+        runs.iter()
+            .all(|run| run["data"]["metrics"][0]["key"] == "m")
+    );
+    assert_eq!(told(&["write", &file, "0"]), (written + 30).to_string());
+}
+
+fn start_on(file: &Path) -> std::process::Output {
+    Command::new(mlrs_binary().unwrap())
+        .args(["server", "--port", "0", "--backend-store-uri"])
+        .arg(format!("sqlite:///{}", file.display()))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_database_that_python_made_is_used_in_place_and_another_revision_is_refused() {
+    if !has_python() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("python.db");
+    let path = file.display().to_string();
+    let run_id = told(&["make", &path]);
+    {
+        let uri = format!("sqlite:///{path}");
+        let server = MlrsServer::start(&["--backend-store-uri", &uri]).unwrap();
+        let url = format!(
+            "{}/api/2.0/mlflow/runs/get?run_id={run_id}",
+            server.address()
+        );
+        let answer = Client::new().get(&url).unwrap();
+        let run: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(
+            run["run"]["info"]["run_name"], "made by python",
+            "{}",
+            answer.body
+        );
+        assert_eq!(run["run"]["data"]["metrics"][0]["value"], 1.5);
+    }
+    told(&["revision", &path, "0123456789ab"]);
+    let refused = start_on(&file);
+    let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success());
+    assert!(errors.contains("schema revision 0123456789ab"), "{errors}");
+    assert!(errors.contains("mlflow db upgrade"), "{errors}");
+
+    let foreign = folder.path().join("foreign.db");
+    told(&["make", &foreign.display().to_string()]);
+    let removed = Command::new(python().unwrap())
+        .args(["-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('DROP TABLE alembic_version')"])
+        .arg(&foreign)
+        .status()
+        .unwrap();
+    assert!(removed.success());
+    let errors = String::from_utf8_lossy(&start_on(&foreign).stderr).into_owned();
+    assert!(errors.contains("has no schema of MLflow"), "{errors}");
+}
