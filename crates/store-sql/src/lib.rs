@@ -1,7 +1,7 @@
 //! The stores of tracking on SQL databases, in MLflow's own schema.
 //!
 //! The statements are written once, against [`connection::Connection`], a narrow synchronous view of
-//! a database; [`sqlite`] is one. A piece of work is a closure over such a connection: it runs in one
+//! a database; `sqlite` is one. A piece of work is a closure over such a connection: it runs in one
 //! transaction, on a thread of its own, to its end, whether or not somebody still waits for it.
 //! Statements are built by [`statement::Statement`], which takes text of the program only: what a
 //! user sent is always a bound value.

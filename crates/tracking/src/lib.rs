@@ -1,7 +1,7 @@
 //! The MLflow REST API over stores.
 //!
-//! A request goes one way: [`sent`] reads it into its wire type, a function of [`handlers`] asks a
-//! rule of `mlrs-store` what it means and the store to do it, [`call`] writes the answer, and counts
+//! A request goes one way: `sent` reads it into its wire type, a function of `handlers` asks a
+//! rule of `mlrs-store` what it means and the store to do it, `call` writes the answer, and counts
 //! and logs it. Routes come from the endpoint table of `mlrs-api`, each under `/api` and `/ajax-api`.
 
 mod artifacts;
