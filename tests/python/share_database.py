@@ -21,7 +21,13 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 def schema_of(path):
     with sqlite3.connect(path) as database:
         rows = database.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name")
-        return [list(row) for row in rows]
+        return [[kind, name, table, lines(sql)] for kind, name, table, sql in rows]
+
+
+def lines(sql):
+    """The lines of a statement, in order of text: that of a table's constraints changes each time
+    that MLflow's migrations run."""
+    return sorted(line.strip().rstrip(", ") for line in (sql or "").splitlines())
 
 
 def schema(path):
