@@ -194,3 +194,21 @@ pub fn first<T>(
     })?;
     Ok(found)
 }
+
+/// All rows of an answer, each read by `read`.
+///
+/// # Errors
+/// When the database or `read` refuses.
+pub fn all<T>(
+    connection: &mut dyn Connection,
+    sql: &str,
+    values: &[Value<'_>],
+    mut read: impl FnMut(&dyn Row) -> Result<T, SqlError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::new();
+    connection.query(sql, values, &mut |row| {
+        found.push(read(row)?);
+        Ok(())
+    })?;
+    Ok(found)
+}

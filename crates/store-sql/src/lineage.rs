@@ -9,7 +9,7 @@ use mlrs_store::{LineageStore, StoreError};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::connection::{Connection, Value, first};
+use crate::connection::{Connection, Value, all, first};
 use crate::open::SqlStore;
 use crate::statement::Statement;
 use crate::{log, runs};
@@ -169,17 +169,14 @@ fn datasets_of(
     statement.list(experiment_ids.iter().copied());
     statement.push(" ORDER BY d.experiment_id, d.name, d.digest, t.value LIMIT ");
     statement.bind(limits::DATASETS);
-    let mut found = Vec::new();
-    connection.query(statement.text(), statement.values(), &mut |row| {
-        found.push(DatasetSummary {
+    all(connection, statement.text(), statement.values(), |row| {
+        Ok(DatasetSummary {
             experiment_id: row.integer(0)?.unwrap_or_default().to_string(),
             name: row.string(1)?,
             digest: row.string(2)?,
             context: row.maybe_string(3)?,
-        });
-        Ok(())
-    })?;
-    Ok(found)
+        })
+    })
 }
 
 #[async_trait]

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use mlrs_api::metrics::{Metric, MetricWithRunId};
 use mlrs_store::{MetricQuery, MetricStore, Page, StoreError};
 
-use crate::connection::{Connection, Row, SqlError};
+use crate::connection::{Connection, Row, SqlError, all};
 use crate::open::SqlStore;
 use crate::runs::value_of;
+use crate::search::cut;
 use crate::statement::Statement;
 
 fn history(
@@ -27,25 +28,18 @@ fn history(
         .bind(limit)
         .push(" OFFSET ")
         .bind(query.offset as i64);
-    let mut items = Vec::new();
-    connection.query(statement.text(), statement.values(), &mut |row| {
+    let mut items = all(connection, statement.text(), statement.values(), |row| {
         let (value, timestamp, step) = point(row, 0)?;
-        items.push(Metric {
+        Ok(Metric {
             key: query.key.clone(),
             value,
             timestamp,
             step,
             ..Metric::default()
-        });
-        Ok(())
+        })
     })?;
-    let mut next_offset = None;
-    if let Some(limit) = query.limit
-        && items.len() as u64 > limit
-    {
-        items.truncate(limit as usize);
-        next_offset = Some(query.offset + limit);
-    }
+    let cut = |limit| cut(&mut items, limit, query.offset);
+    let next_offset = query.limit.and_then(cut);
     Ok(Page { items, next_offset })
 }
 
@@ -89,12 +83,9 @@ fn of_runs(
         .list(run_ids);
     statement.push(" ORDER BY m.run_uuid, m.timestamp, m.step, m.value LIMIT ");
     statement.bind(limit as i64);
-    let mut items = Vec::new();
-    connection.query(statement.text(), statement.values(), &mut |row| {
-        items.push(with_run(row.string(0)?, key, point(row, 1)?));
-        Ok(())
-    })?;
-    Ok(items)
+    all(connection, statement.text(), statement.values(), |row| {
+        Ok(with_run(row.string(0)?, key, point(row, 1)?))
+    })
 }
 
 /// The rows are dealt to `points` buckets of the same size in the order of steps, the first of each
@@ -141,10 +132,8 @@ fn sampled(
         .push(" + 1)) % (total / ")
         .bind(points)
         .push(") = 0) ORDER BY place");
-    let mut items = Vec::new();
-    connection.query(statement.text(), statement.values(), &mut |row| {
-        items.push(with_run(run_id.to_owned(), key, point(row, 0)?));
-        Ok(())
+    let mut items = all(connection, statement.text(), statement.values(), |row| {
+        Ok(with_run(run_id.to_owned(), key, point(row, 0)?))
     })?;
     // The last row takes the place of the last bucket's first one.
     if items.len() as i64 > points {

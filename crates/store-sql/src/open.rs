@@ -166,23 +166,19 @@ fn prepare(connection: &mut dyn Connection, artifact_root: &str) -> Result<Found
         if revision != REVISION {
             return Ok(Found::Revision(revision));
         }
-    }
-    add_indexes(connection)?;
-    default_experiment(connection, artifact_root)?;
-    Ok(Found::Ready)
-}
-
-/// Takes a while once, for a large database that MLflow made.
-fn add_indexes(connection: &mut dyn Connection) -> Result<(), StoreError> {
-    let sql = "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name LIKE 'mlrs\\_%' ESCAPE '\\'";
-    let known = first(connection, sql, &[], |row| row.integer(0))?.flatten();
-    if known.unwrap_or_default() < SQLITE_INDEXES.len() as i64 {
-        tracing::info!("indexes for searches are added to the database");
+        let indexes = "SELECT count(*) FROM sqlite_master WHERE name LIKE 'mlrs\\_%' ESCAPE '\\'";
+        let known = first(connection, indexes, &[], |row| row.integer(0))?.flatten();
+        if known == Some(0) {
+            tracing::info!(
+                "indexes for searches are added to the database; a large one takes a while, once"
+            );
+        }
     }
     for index in SQLITE_INDEXES {
         connection.execute(index, &[])?;
     }
-    Ok(())
+    default_experiment(connection, artifact_root)?;
+    Ok(Found::Ready)
 }
 
 fn make(connection: &mut dyn Connection) -> Result<(), StoreError> {

@@ -283,7 +283,7 @@ fn update(
     info(connection, id)
 }
 
-/// Deletes or restores a run. Assessments that the run made go with it, as in MLflow.
+/// Deletes or restores a run.
 fn set_stage(
     connection: &mut dyn Connection,
     id: &str,

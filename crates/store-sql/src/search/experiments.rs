@@ -5,7 +5,7 @@ use mlrs_store::search::experiments::ExperimentTime;
 use mlrs_store::search::{ExperimentClause, ExperimentOrder, ExperimentSearch};
 use mlrs_store::{Page, StoreError};
 
-use crate::connection::{Connection, Dialect};
+use crate::connection::{Connection, Dialect, all};
 use crate::experiments::{add_tags, read, select};
 use crate::search::{cut, filter, owned_text, page, stages, text};
 use crate::statement::Statement;
@@ -16,11 +16,7 @@ pub(crate) fn run(
     search: &ExperimentSearch,
 ) -> Result<Page<Experiment>, StoreError> {
     let statement = statement(connection.dialect(), search);
-    let mut items = Vec::new();
-    connection.query(statement.text(), statement.values(), &mut |row| {
-        items.push(read(row)?);
-        Ok(())
-    })?;
+    let mut items = all(connection, statement.text(), statement.values(), read)?;
     let next_offset = cut(&mut items, search.limit, search.offset);
     add_tags(connection, &mut items)?;
     Ok(Page { items, next_offset })

@@ -7,7 +7,7 @@ use mlrs_store::search::{
 };
 use mlrs_store::{Page, StoreError};
 
-use crate::connection::{Connection, Dialect};
+use crate::connection::{Connection, Dialect, all};
 use crate::logged_models::{complete, read, select};
 use crate::search::{cut, filter, page, text};
 use crate::statement::Statement;
@@ -18,11 +18,7 @@ pub(crate) fn run(
     search: &LoggedModelSearch,
 ) -> Result<Page<LoggedModel>, StoreError> {
     let statement = statement(connection.dialect(), search);
-    let mut infos = Vec::new();
-    connection.query(statement.text(), statement.values(), &mut |row| {
-        infos.push(read(row)?);
-        Ok(())
-    })?;
+    let mut infos = all(connection, statement.text(), statement.values(), read)?;
     let next_offset = cut(&mut infos, search.limit, search.offset);
     let items = complete(connection, infos)?;
     Ok(Page { items, next_offset })

@@ -115,7 +115,7 @@ fn page(statement: &mut Statement<'_>, limit: u64, offset: u64) {
 }
 
 /// Cuts what is more than the page, and tells where the next one begins.
-fn cut<T>(items: &mut Vec<T>, limit: u64, offset: u64) -> Option<u64> {
+pub(crate) fn cut<T>(items: &mut Vec<T>, limit: u64, offset: u64) -> Option<u64> {
     if items.len() as u64 <= limit {
         return None;
     }

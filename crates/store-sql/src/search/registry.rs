@@ -8,7 +8,7 @@ use mlrs_store::search::{
 };
 use mlrs_store::{Page, StoreError};
 
-use crate::connection::{Connection, Dialect};
+use crate::connection::{Connection, Dialect, all};
 use crate::search::{cut, filter, owned_text, page, text};
 use crate::statement::Statement;
 use crate::{model_versions, registered_models};
@@ -62,11 +62,12 @@ pub(crate) fn models(
     ordered(&mut statement, &MODELS, &search.order);
     statement.push("m.name");
     page(&mut statement, search.limit, search.offset);
-    let mut items = Vec::new();
-    connection.query(statement.text(), statement.values(), &mut |row| {
-        items.push(registered_models::read(row)?);
-        Ok(())
-    })?;
+    let mut items = all(
+        connection,
+        statement.text(),
+        statement.values(),
+        registered_models::read,
+    )?;
     let next_offset = cut(&mut items, search.limit, search.offset);
     registered_models::complete(connection, &mut items)?;
     Ok(Page { items, next_offset })
@@ -89,11 +90,12 @@ pub(crate) fn versions(
     ordered(&mut statement, &VERSIONS, &search.order);
     statement.push("v.name, v.version DESC");
     page(&mut statement, search.limit, search.offset);
-    let mut items = Vec::new();
-    connection.query(statement.text(), statement.values(), &mut |row| {
-        items.push(model_versions::read(row)?);
-        Ok(())
-    })?;
+    let mut items = all(
+        connection,
+        statement.text(),
+        statement.values(),
+        model_versions::read,
+    )?;
     let next_offset = cut(&mut items, search.limit, search.offset);
     model_versions::add_tags(connection, items.iter_mut())?;
     Ok(Page { items, next_offset })

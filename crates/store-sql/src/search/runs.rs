@@ -6,7 +6,7 @@ use mlrs_store::search::runs::{DatasetText, RunText, RunTime};
 use mlrs_store::search::{Operator, OrderBy, RunClause, RunOrder, RunSearch, TextTest};
 use mlrs_store::{Page, StoreError};
 
-use crate::connection::{Connection, Dialect};
+use crate::connection::{Connection, Dialect, all};
 use crate::runs::{complete, read, select};
 use crate::search::{cut, filter, owned_text, page, stages, text};
 use crate::statement::Statement;
@@ -30,11 +30,7 @@ pub(crate) fn run(
         });
     }
     let statement = statement(connection.dialect(), search);
-    let mut infos = Vec::new();
-    connection.query(statement.text(), statement.values(), &mut |row| {
-        infos.push(read(row)?);
-        Ok(())
-    })?;
+    let mut infos = all(connection, statement.text(), statement.values(), read)?;
     let next_offset = cut(&mut infos, search.limit, search.offset);
     let items = complete(connection, infos)?;
     Ok(Page { items, next_offset })
