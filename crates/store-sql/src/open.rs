@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mlrs_store::StoreError;
+use mlrs_store::{StoreError, clock};
 
 use crate::connection::{Connection, Dialect, first};
 use crate::sqlite::Sqlite;
@@ -219,18 +219,11 @@ fn default_experiment(
         return Ok(());
     }
     let location = mlrs_store::rules::locations::append(artifact_root, &["0"]);
-    let now = now();
+    let now = clock::now();
     connection.execute(
         "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, \
          creation_time, last_update_time, workspace) VALUES (0, 'Default', ?, 'active', ?, ?, 'default')",
         &[location.into(), now.into(), now.into()],
     )?;
     Ok(())
-}
-
-/// Milliseconds since the epoch.
-fn now() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |time| time.as_millis() as i64)
 }

@@ -6,6 +6,7 @@
 //! and decides only what needs a transaction. Entities are the wire types of `mlrs-api`: MLflow's
 //! own entities have the same fields.
 
+pub mod clock;
 pub mod error;
 pub mod rules;
 pub mod search;

@@ -12,7 +12,7 @@ use mlrs_artifacts::local_path_of_file_uri;
 use mlrs_client::{ModelUri, Selector};
 use mlrs_store::rules::locations::{check_host, is_proxied, is_within, scheme_of};
 use mlrs_store::rules::registry::{self as rules, is_prompt};
-use mlrs_store::{NewModelVersion, StoreError};
+use mlrs_store::{NewModelVersion, StoreError, clock};
 
 use crate::state::TrackingState;
 
@@ -32,7 +32,7 @@ pub(crate) async fn resolve(
     state: &TrackingState,
     request: &CreateModelVersionRequest,
 ) -> Result<Registration, StoreError> {
-    let mut new = rules::create_version(request, state.now())?;
+    let mut new = rules::create_version(request, clock::now())?;
     if is_prompt(&new.tags) {
         if !PROMPT_SOURCES.contains(&new.source.as_str()) {
             return Err(StoreError::invalid(format!(

@@ -1,7 +1,7 @@
 //! What the handlers share: the stores, the limits, the clock.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use mlrs_http::{BodyLimits, BytesInFlight};
 use mlrs_store::rules::Truncate;
@@ -100,13 +100,5 @@ impl TrackingState {
 
     pub(crate) fn metrics(&self) -> &TrackingMetrics {
         &self.0.metrics
-    }
-
-    /// Milliseconds since the epoch.
-    #[expect(clippy::unused_self, reason = "the clock is the server's")]
-    pub(crate) fn now(&self) -> i64 {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |time| time.as_millis() as i64)
     }
 }

@@ -6,8 +6,8 @@ use mlrs_api::experiments::{
     GetExperimentByNameRequest, GetExperimentResponse, SearchExperimentsRequest,
     SearchExperimentsResponse, UpdateExperimentRequest,
 };
-use mlrs_store::StoreError;
 use mlrs_store::rules::experiments as rules;
+use mlrs_store::{StoreError, clock};
 
 use crate::handlers::{Done, paged};
 use crate::state::TrackingState;
@@ -16,7 +16,7 @@ pub(crate) async fn create(
     state: TrackingState,
     request: CreateExperimentRequest,
 ) -> Result<CreateExperimentResponse, StoreError> {
-    let new = rules::create(request, state.now())?;
+    let new = rules::create(request, clock::now())?;
     let id = state.store().create_experiment(new).await?;
     Ok(CreateExperimentResponse {
         experiment_id: id.to_string(),
@@ -72,7 +72,7 @@ async fn set_stage(
     into: LifecycleStage,
 ) -> Result<Done, StoreError> {
     let id = rules::named(request)?;
-    let changed = state.store().set_experiment_stage(id, into, state.now());
+    let changed = state.store().set_experiment_stage(id, into, clock::now());
     changed.await?;
     Ok(Done {})
 }
@@ -84,7 +84,7 @@ pub(crate) async fn update(
     let (id, name) = rules::rename(&request)?;
     state
         .store()
-        .rename_experiment(id, name, state.now())
+        .rename_experiment(id, name, clock::now())
         .await?;
     Ok(Done {})
 }
@@ -96,7 +96,7 @@ pub(crate) async fn set_tag(
     let (id, tag) = rules::set_tag(&request)?;
     state
         .store()
-        .set_experiment_tag(id, tag, state.now())
+        .set_experiment_tag(id, tag, clock::now())
         .await?;
     Ok(Done {})
 }

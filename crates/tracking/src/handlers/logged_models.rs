@@ -5,8 +5,8 @@ use mlrs_api::logged_models::{
     GetLoggedModelResponse, LogLoggedModelParamsRequest, SearchLoggedModelsRequest,
     SearchLoggedModelsResponse, SetLoggedModelTagsRequest,
 };
-use mlrs_store::StoreError;
 use mlrs_store::rules::logged_models as rules;
+use mlrs_store::{StoreError, clock};
 use serde::de::IgnoredAny;
 
 use crate::call::Named;
@@ -17,7 +17,7 @@ pub(crate) async fn create(
     state: TrackingState,
     request: CreateLoggedModelRequest,
 ) -> Result<GetLoggedModelResponse, StoreError> {
-    let new = rules::create(request, state.now())?;
+    let new = rules::create(request, clock::now())?;
     let model = state.store().create_logged_model(new).await?;
     Ok(GetLoggedModelResponse { model })
 }
@@ -42,7 +42,9 @@ pub(crate) async fn finalize(
     let status = rules::finalize(&request)?;
     let id = named.part("model_id");
     let store = state.store();
-    let model = store.finalize_logged_model(id, status, state.now()).await?;
+    let model = store
+        .finalize_logged_model(id, status, clock::now())
+        .await?;
     Ok(GetLoggedModelResponse { model })
 }
 
@@ -52,7 +54,7 @@ pub(crate) async fn delete(
     _request: IgnoredAny,
 ) -> Result<Done, StoreError> {
     let id = named.part("model_id");
-    state.store().delete_logged_model(id, state.now()).await?;
+    state.store().delete_logged_model(id, clock::now()).await?;
     Ok(Done {})
 }
 

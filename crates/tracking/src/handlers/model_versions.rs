@@ -6,9 +6,9 @@ use mlrs_api::registry::{
     CreateModelVersionRequest, GetDownloadUriResponse, GetModelVersionResponse,
     ModelVersionRequest, RegistryTagRequest, SearchModelVersionsResponse, SearchRegistryRequest,
 };
-use mlrs_store::StoreError;
 use mlrs_store::rules::registry as rules;
 use mlrs_store::rules::values::required;
+use mlrs_store::{StoreError, clock};
 
 use crate::call::{Named, Refused};
 use crate::handlers::artifacts::{download, path_of};
@@ -46,7 +46,7 @@ pub(crate) async fn update(
 ) -> Result<GetModelVersionResponse, StoreError> {
     let (name, version) = rules::named_version(&request)?;
     let registry = state.registry();
-    let now = state.now();
+    let now = clock::now();
     let described = registry.describe_model_version(name, version, request.description, now);
     Ok(GetModelVersionResponse {
         model_version: described.await?,
@@ -59,7 +59,7 @@ pub(crate) async fn transition(
 ) -> Result<GetModelVersionResponse, StoreError> {
     let (name, version, to, archive) = rules::transition(&request)?;
     let registry = state.registry();
-    let now = state.now();
+    let now = clock::now();
     let moved = registry.transition_model_version(name, version, to, archive, now);
     Ok(GetModelVersionResponse {
         model_version: moved.await?,
@@ -73,7 +73,7 @@ pub(crate) async fn delete(
     let (name, version) = rules::named_version(&request)?;
     let registry = state.registry();
     registry
-        .delete_model_version(name, version, state.now())
+        .delete_model_version(name, version, clock::now())
         .await?;
     Ok(Done {})
 }

@@ -5,8 +5,8 @@ use mlrs_api::registry::{
     GetModelVersionResponse, GetRegisteredModelResponse, RegisteredModelRequest,
     RegistryTagRequest, SearchRegisteredModelsResponse, SearchRegistryRequest,
 };
-use mlrs_store::StoreError;
 use mlrs_store::rules::registry as rules;
+use mlrs_store::{StoreError, clock};
 
 use crate::handlers::{Done, paged};
 use crate::state::TrackingState;
@@ -15,7 +15,7 @@ pub(crate) async fn create(
     state: TrackingState,
     request: CreateRegisteredModelRequest,
 ) -> Result<GetRegisteredModelResponse, StoreError> {
-    let new = rules::create(request, state.now())?;
+    let new = rules::create(request, clock::now())?;
     let registered_model = state.registry().create_registered_model(new).await?;
     Ok(GetRegisteredModelResponse { registered_model })
 }
@@ -35,7 +35,7 @@ pub(crate) async fn rename(
 ) -> Result<GetRegisteredModelResponse, StoreError> {
     let (name, new_name) = rules::rename(&request)?;
     let registry = state.registry();
-    let renamed = registry.rename_registered_model(name, new_name, state.now());
+    let renamed = registry.rename_registered_model(name, new_name, clock::now());
     Ok(GetRegisteredModelResponse {
         registered_model: renamed.await?,
     })
@@ -48,7 +48,7 @@ pub(crate) async fn update(
     let name = rules::model_name(&request.name)?;
     let description = request.description.unwrap_or_default();
     let registry = state.registry();
-    let described = registry.describe_registered_model(name, description, state.now());
+    let described = registry.describe_registered_model(name, description, clock::now());
     Ok(GetRegisteredModelResponse {
         registered_model: described.await?,
     })

@@ -6,8 +6,8 @@ use mlrs_api::runs::{
     CreateRunRequest, GetRunResponse, RunIdRequest, SearchRunsRequest, SearchRunsResponse,
     UpdateRunRequest, UpdateRunResponse,
 };
-use mlrs_store::StoreError;
 use mlrs_store::rules::{metrics, runs as rules};
+use mlrs_store::{StoreError, clock};
 
 use crate::handlers::{Done, paged};
 use crate::state::TrackingState;
@@ -58,7 +58,7 @@ async fn set_stage(
     into: LifecycleStage,
 ) -> Result<Done, StoreError> {
     let id = rules::named(request)?;
-    state.store().set_run_stage(id, into, state.now()).await?;
+    state.store().set_run_stage(id, into, clock::now()).await?;
     Ok(Done {})
 }
 
