@@ -8,9 +8,7 @@ use mlrs_artifacts::{
     ArtifactPath, ArtifactStore, CloudSettings, LocalStore, OpenStoreError, PathError, StoreError,
     open_direct,
 };
-
-/// The path of the proxy within an address of a tracking server.
-const PROXY: &str = "/mlflow-artifacts/artifacts";
+use mlrs_store::rules::locations::proxied_path;
 
 /// How artifacts are reached.
 #[derive(Clone, Debug)]
@@ -130,19 +128,6 @@ impl Artifacts {
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
-}
-
-/// The path within the proxy that a root means, when the proxy serves it.
-fn proxied_path(uri: &str) -> Option<&str> {
-    let (scheme, rest) = uri.split_once(':')?;
-    match scheme {
-        "mlflow-artifacts" => match rest.strip_prefix("//") {
-            Some(rest) => Some(&rest[rest.find('/').unwrap_or(rest.len())..]),
-            None => Some(rest),
-        },
-        "http" | "https" => rest.split_once(PROXY).map(|(_, path)| path),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

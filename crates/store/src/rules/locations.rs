@@ -86,13 +86,27 @@ pub fn check_root(uri: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The path within the artifact proxy of a tracking server that an address means, if it is one of
+/// the proxy.
+pub fn proxied_path(uri: &str) -> Option<&str> {
+    let scheme = scheme_of(uri)?;
+    let rest = &uri[scheme.len() + 1..];
+    match scheme.as_str() {
+        "mlflow-artifacts" => match rest.strip_prefix("//") {
+            Some(rest) => Some(&rest[rest.find('/').unwrap_or(rest.len())..]),
+            None => Some(rest),
+        },
+        // Under either prefix of the API.
+        "http" | "https" => rest
+            .split_once(LIST_PROXIED_ARTIFACTS.template)
+            .map(|(_, path)| path),
+        _ => None,
+    }
+}
+
 /// Whether an address is one of the artifact proxy of a tracking server.
 pub fn is_proxied(uri: &str) -> bool {
-    match scheme_of(uri).as_deref() {
-        Some("mlflow-artifacts") => true,
-        Some("http" | "https") => uri.contains(&LIST_PROXIED_ARTIFACTS.path(&[])),
-        _ => false,
-    }
+    proxied_path(uri).is_some()
 }
 
 /// Whether an address lies within a root of the same scheme and host, part by part.
@@ -176,6 +190,24 @@ mod tests {
             assert!(!is_within(outside, root), "{outside}");
         }
         assert!(!is_within("mlflow-artifacts:/x", "mlflow-artifacts:/"));
+    }
+
+    #[test]
+    fn an_address_of_the_proxy_is_known_in_every_form() {
+        for (uri, path) in [
+            ("mlflow-artifacts:/1/r", "/1/r"),
+            ("MLflow-Artifacts://host:5000/1/r", "/1/r"),
+            ("http://h/api/2.0/mlflow-artifacts/artifacts/1/r", "/1/r"),
+            (
+                "https://h/ajax-api/2.0/mlflow-artifacts/artifacts/1/r",
+                "/1/r",
+            ),
+        ] {
+            assert_eq!(proxied_path(uri), Some(path), "{uri}");
+        }
+        for uri in ["s3://box/1/r", "/1/r", "http://h/1/r"] {
+            assert!(!is_proxied(uri), "{uri}");
+        }
     }
 
     #[test]
