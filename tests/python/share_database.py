@@ -1,10 +1,13 @@
-"""One database, two servers: what MLflow's own store sees in a file that `mlrs server` uses too.
+"""One database, two servers: what MLflow's own store sees in a database that `mlrs server` uses too.
 
-    python share_database.py schema FILE       the schema of a file, and that of a fresh one, as JSON
-    python share_database.py make FILE         makes a file with MLflow, with an experiment and a run
-    python share_database.py write FILE COUNT  adds runs to the experiment `shared`, and prints how
-                                               many runs it has then
-    python share_database.py revision FILE X   sets the revision that the file says it has
+    python share_database.py schema FILE      the schema of a SQLite file, and that of a fresh one,
+                                              as JSON
+    python share_database.py fresh URI        gives an empty database MLflow's schema
+    python share_database.py make URI         makes a database with an experiment and a run
+    python share_database.py write URI COUNT  adds runs to the experiment `shared`, and prints how
+                                              many runs it has then
+    python share_database.py revision URI X   sets the revision that the database says it has
+    python share_database.py forget URI       removes the table with the revision
 """
 
 import json
@@ -16,6 +19,7 @@ from pathlib import Path
 from mlflow.entities import Metric, Param, ViewType
 from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import text
 
 
 def schema_of(path):
@@ -30,29 +34,33 @@ def lines(sql):
     return sorted(line.strip().rstrip(", ") for line in (sql or "").splitlines())
 
 
+def fresh(uri):
+    engine = create_sqlalchemy_engine(uri)
+    _initialize_tables(engine)
+    engine.dispose()
+
+
 def schema(path):
     with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder) / "fresh.db"
-        engine = create_sqlalchemy_engine(f"sqlite:///{fresh}")
-        _initialize_tables(engine)
-        engine.dispose()
-        print(json.dumps({"found": schema_of(path), "expected": schema_of(fresh)}))
+        other = Path(folder) / "fresh.db"
+        fresh(f"sqlite:///{other}")
+        print(json.dumps({"found": schema_of(path), "expected": schema_of(other)}))
 
 
-def store_of(path):
-    return SqlAlchemyStore(f"sqlite:///{path}", "mlflow-artifacts:/")
+def store_of(uri):
+    return SqlAlchemyStore(uri, "mlflow-artifacts:/")
 
 
-def make(path):
-    store = store_of(path)
+def make(uri):
+    store = store_of(uri)
     experiment = store.create_experiment("shared")
     run = store.create_run(experiment, "python", 1, [], "made by python")
     store.log_batch(run.info.run_id, [Metric("m", 1.5, 1, 0)], [Param("p", "1")], [])
     print(run.info.run_id)
 
 
-def write(path, count):
-    store = store_of(path)
+def write(uri, count):
+    store = store_of(uri)
     experiment = store.get_experiment_by_name("shared").experiment_id
     for number in range(int(count)):
         run = store.create_run(experiment, "python", number, [], f"python {number}")
@@ -60,10 +68,22 @@ def write(path, count):
     print(len(store.search_runs([experiment], "", ViewType.ALL, 1000)))
 
 
-def revision(path, value):
-    with sqlite3.connect(path) as database:
-        database.execute("UPDATE alembic_version SET version_num = ?", (value,))
+def execute(uri, statement, values={}):
+    engine = create_sqlalchemy_engine(uri)
+    with engine.begin() as connection:
+        connection.execute(text(statement), values)
+    engine.dispose()
 
+
+def revision(uri, value):
+    execute(uri, "UPDATE alembic_version SET version_num = :value", {"value": value})
+
+
+def forget(uri):
+    execute(uri, "DROP TABLE alembic_version")
+
+
+COMMANDS = [schema, fresh, make, write, revision, forget]
 
 if __name__ == "__main__":
-    {"schema": schema, "make": make, "write": write, "revision": revision}[sys.argv[1]](*sys.argv[2:])
+    {command.__name__: command for command in COMMANDS}[sys.argv[1]](*sys.argv[2:])

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use mlrs_testing::{Client, Mlrs, MlrsServer, python, skipped, workspace_root};
+use mlrs_testing::{Client, Mlrs, MlrsServer, Postgres, python, skipped, workspace_root};
 
 fn run(python: &Path, server: &MlrsServer, arguments: &[&str]) -> Output {
     Command::new(python)
@@ -31,16 +31,34 @@ fn the_python_client_does_not_notice_the_difference() {
         Ok(python) => python,
         Err(error) => return skipped("the Python client", &error.to_string()),
     };
-    let server = MlrsServer::start(&[]).unwrap();
+    use_client(&python, &MlrsServer::start(&[]).unwrap());
+}
+
+#[test]
+fn the_python_client_does_not_notice_postgresql() {
+    let (python, cluster) = match (python(), Postgres::start()) {
+        (Ok(python), Ok(cluster)) => (python, cluster),
+        (Err(error), _) | (_, Err(error)) => {
+            return skipped("the Python client on PostgreSQL", &error.to_string());
+        }
+    };
+    let uri = cluster.database("client").unwrap();
+    use_client(
+        &python,
+        &MlrsServer::start(&["--backend-store-uri", &uri]).unwrap(),
+    );
+}
+
+fn use_client(python: &Path, server: &MlrsServer) {
     let script = workspace_root().join("tests/python/use_client.py");
-    let used = text(&run(&python, &server, &[&script.display().to_string()]));
+    let used = text(&run(python, server, &[&script.display().to_string()]));
     let last: serde_json::Value = serde_json::from_str(used.lines().last().unwrap()).unwrap();
     let run_id = last["run_id"].as_str().unwrap();
 
     let mlflow = |arguments: &[&str]| {
         text(&run(
-            &python,
-            &server,
+            python,
+            server,
             &[&["-m", "mlflow"], arguments].concat(),
         ))
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mlrs_testing::{Client, MlrsServer, mlrs_binary, python, skipped, workspace_root};
+use mlrs_testing::{Client, MlrsServer, Postgres, mlrs_binary, python, skipped, workspace_root};
 use serde_json::{Value, json};
 
 fn script(arguments: &[&str]) -> Command {
@@ -39,6 +39,26 @@ fn runs_of(address: &str, experiment: &str) -> Vec<Value> {
     found["runs"].as_array().cloned().unwrap_or_default()
 }
 
+/// The address of a file of SQLite.
+fn sqlite(file: &Path) -> String {
+    format!("sqlite:///{}", file.display())
+}
+
+/// A cluster of PostgreSQL for the test, if the machine has it.
+fn postgres() -> Option<Postgres> {
+    Postgres::start()
+        .map_err(|error| skipped("databases of PostgreSQL", &error.to_string()))
+        .ok()
+}
+
+fn upgrade(uri: &str) {
+    let upgraded = Command::new(python().unwrap())
+        .args(["-m", "mlflow", "db", "upgrade", uri])
+        .output()
+        .unwrap();
+    assert!(upgraded.status.success(), "{upgraded:?}");
+}
+
 fn has_python() -> bool {
     if let Err(error) = python() {
         skipped("databases shared with MLflow", &error.to_string());
@@ -67,17 +87,41 @@ fn a_database_of_mlrs_is_one_of_mlflow() {
         "{added:#?}"
     );
     assert_eq!(added.len(), 3, "the indexes that the README names");
-    let upgraded = Command::new(python().unwrap())
-        .args([
-            "-m",
-            "mlflow",
-            "db",
-            "upgrade",
-            &format!("sqlite:///{file}"),
-        ])
-        .output()
-        .unwrap();
-    assert!(upgraded.status.success(), "{upgraded:?}");
+    upgrade(&sqlite(Path::new(&file)));
+}
+
+#[test]
+fn a_database_of_mlrs_on_postgresql_is_one_of_mlflow() {
+    if !has_python() {
+        return;
+    }
+    let Some(cluster) = postgres() else { return };
+    let (ours, theirs) = (
+        cluster.database("ours").unwrap(),
+        cluster.database("theirs").unwrap(),
+    );
+    told(&["fresh", &theirs]);
+    MlrsServer::start(&["--backend-store-uri", &ours]).unwrap();
+    let lines = |uri: &str| -> Vec<String> {
+        let dump = cluster.schema(uri).unwrap();
+        let lines = dump
+            .lines()
+            .map(|line| line.trim_end_matches(',').to_owned());
+        // A key of the session that dumps, which differs each time.
+        let mut lines: Vec<String> = lines.filter(|line| !line.contains("restrict ")).collect();
+        lines.retain(|line| !line.is_empty() && !line.starts_with("--"));
+        lines.sort_unstable();
+        lines
+    };
+    let (mut found, mut expected) = (lines(&ours), lines(&theirs));
+    found.retain(|line| !line.starts_with("CREATE INDEX mlrs_runs "));
+    assert_eq!(found.len(), expected.len());
+    // Only what differs is shown.
+    let same: BTreeSet<String> = found.iter().cloned().collect();
+    found.retain(|line| !expected.contains(line));
+    expected.retain(|line| !same.contains(line));
+    assert_eq!(found, expected);
+    upgrade(&ours);
 }
 
 #[test]
@@ -85,15 +129,22 @@ fn both_write_to_one_database_at_once() {
     if !has_python() {
         return;
     }
-    let server = MlrsServer::start(&[]).unwrap();
-    let file = server.folder().join("mlflow.db").display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    write_together(&sqlite(&folder.path().join("mlflow.db")));
+    if let Some(cluster) = postgres() {
+        write_together(&cluster.database("shared").unwrap());
+    }
+}
+
+fn write_together(uri: &str) {
+    let server = MlrsServer::start(&["--backend-store-uri", uri]).unwrap();
     let made = post(
         server.address(),
         "experiments/create",
         &json!({ "name": "shared" }),
     );
     let experiment = made["experiment_id"].as_str().unwrap();
-    let mut other = script(&["write", &file, "30"])
+    let mut other = script(&["write", uri, "30"])
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -114,13 +165,12 @@ fn both_write_to_one_database_at_once() {
         runs.iter()
             .all(|run| run["data"]["metrics"][0]["key"] == "m")
     );
-    assert_eq!(told(&["write", &file, "0"]), (written + 30).to_string());
+    assert_eq!(told(&["write", uri, "0"]), (written + 30).to_string());
 }
 
-fn start_on(file: &Path) -> std::process::Output {
+fn start_on(uri: &str) -> std::process::Output {
     Command::new(mlrs_binary().unwrap())
-        .args(["server", "--port", "0", "--backend-store-uri"])
-        .arg(format!("sqlite:///{}", file.display()))
+        .args(["server", "--port", "0", "--backend-store-uri", uri])
         .output()
         .unwrap()
 }
@@ -131,12 +181,16 @@ fn a_database_that_python_made_is_used_in_place_and_another_revision_is_refused(
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("python.db");
-    let path = file.display().to_string();
-    let run_id = told(&["make", &path]);
+    use_and_refuse(&sqlite(&folder.path().join("python.db")));
+    if let Some(cluster) = postgres() {
+        use_and_refuse(&cluster.database("python").unwrap());
+    }
+}
+
+fn use_and_refuse(uri: &str) {
+    let run_id = told(&["make", uri]);
     {
-        let uri = format!("sqlite:///{path}");
-        let server = MlrsServer::start(&["--backend-store-uri", &uri]).unwrap();
+        let server = MlrsServer::start(&["--backend-store-uri", uri]).unwrap();
         let url = format!(
             "{}/api/2.0/mlflow/runs/get?run_id={run_id}",
             server.address()
@@ -150,21 +204,14 @@ fn a_database_that_python_made_is_used_in_place_and_another_revision_is_refused(
         );
         assert_eq!(run["run"]["data"]["metrics"][0]["value"], 1.5);
     }
-    told(&["revision", &path, "0123456789ab"]);
-    let refused = start_on(&file);
+    told(&["revision", uri, "0123456789ab"]);
+    let refused = start_on(uri);
     let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success());
     assert!(errors.contains("schema revision 0123456789ab"), "{errors}");
     assert!(errors.contains("mlflow db upgrade"), "{errors}");
 
-    let foreign = folder.path().join("foreign.db");
-    told(&["make", &foreign.display().to_string()]);
-    let removed = Command::new(python().unwrap())
-        .args(["-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('DROP TABLE alembic_version')"])
-        .arg(&foreign)
-        .status()
-        .unwrap();
-    assert!(removed.success());
-    let errors = String::from_utf8_lossy(&start_on(&foreign).stderr).into_owned();
+    told(&["forget", uri]);
+    let errors = String::from_utf8_lossy(&start_on(uri).stderr).into_owned();
     assert!(errors.contains("has no schema of MLflow"), "{errors}");
 }

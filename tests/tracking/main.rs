@@ -17,7 +17,7 @@ mod database;
 mod replay;
 mod scenario;
 
-use mlrs_testing::{MlflowServer, MlrsServer, python, skipped};
+use mlrs_testing::{MlflowServer, MlrsServer, Postgres, python, skipped};
 
 use replay::Replay;
 use scenario::Scenario;
@@ -35,22 +35,40 @@ fn every_scenario_is_answered_as_mlflow_answers_it() {
         .map(|scenario| scenario.requests.len())
         .sum();
     let oracle = MlflowServer::start().unwrap();
-    let subject = MlrsServer::start(&[]).unwrap();
+    let cluster = match Postgres::start() {
+        Ok(cluster) => Some(cluster),
+        Err(error) => {
+            skipped("scenarios of tracking on PostgreSQL", &error.to_string());
+            None
+        }
+    };
+    let mut subjects = vec![("SQLite", MlrsServer::start(&[]).unwrap())];
+    if let Some(cluster) = &cluster {
+        let uri = cluster.database("scenarios").unwrap();
+        let server = MlrsServer::start(&["--backend-store-uri", &uri]).unwrap();
+        subjects.push(("PostgreSQL", server));
+    }
     let mut findings = Vec::new();
     for scenario in &scenarios {
         let mut mlflow = Replay::new(oracle.address());
-        let mut mlrs = Replay::new(subject.address());
+        let mut replays: Vec<(&str, Replay)> = subjects
+            .iter()
+            .map(|(database, subject)| (*database, Replay::new(subject.address())))
+            .collect();
         for request in &scenario.requests {
-            let (expected, found) = (mlflow.ask(request), mlrs.ask(request));
-            if let Some(finding) = compare::differs(request, &expected, &found) {
-                findings.push(format!("{}:{}: {finding}", scenario.name, request.line));
+            let expected = mlflow.ask(request);
+            for (database, mlrs) in &mut replays {
+                if let Some(finding) = compare::differs(request, &expected, &mlrs.ask(request)) {
+                    let place = format!("{}:{} on {database}", scenario.name, request.line);
+                    findings.push(format!("{place}: {finding}"));
+                }
             }
         }
     }
     println!("{requests} requests of {} scenarios", scenarios.len());
     assert!(
         findings.is_empty(),
-        "{} of {requests} answers differ:\n\n{}",
+        "{} of the answers to {requests} requests differ:\n\n{}",
         findings.len(),
         findings.join("\n\n")
     );

@@ -20,7 +20,8 @@ use crate::serve::cores;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mlrs server
-  mlrs server --backend-store-uri sqlite:////var/lib/mlflow/mlflow.db --host 0.0.0.0 --port 5000")]
+  mlrs server --backend-store-uri sqlite:////var/lib/mlflow/mlflow.db --host 0.0.0.0 --port 5000
+  mlrs server --backend-store-uri 'postgresql://mlflow@db/mlflow?sslmode=verify-full'")]
 pub(crate) struct Arguments {
     /// The database of experiments, runs and models; one that MLflow made is used in place
     #[arg(
@@ -165,10 +166,21 @@ fn artifacts(arguments: &Arguments) -> anyhow::Result<Artifacts> {
     })
 }
 
+/// The database; a password may come from where PostgreSQL's own programs take it.
+fn database(text: &str) -> anyhow::Result<DatabaseUri> {
+    Ok(match DatabaseUri::parse(text)? {
+        DatabaseUri::Postgres(uri) => match std::env::var("PGPASSWORD") {
+            Ok(password) => DatabaseUri::Postgres(Box::new(uri.with_default_password(&password))),
+            Err(_) => DatabaseUri::Postgres(uri),
+        },
+        uri @ DatabaseUri::Sqlite(_) => uri,
+    })
+}
+
 async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
     let shutdown = mlrs_http::signals::shutdown_signal()
         .context("the handlers of signals cannot be installed")?;
-    let uri = DatabaseUri::parse(&arguments.backend_store_uri)?;
+    let uri = database(&arguments.backend_store_uri)?;
     let store = SqlStore::open(&uri, &arguments.default_artifact_root).await?;
     let settings = TrackingSettings {
         truncate: if arguments.truncate_long_values {

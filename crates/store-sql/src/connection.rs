@@ -13,6 +13,12 @@ pub enum SqlError {
     /// A row with this key is there already.
     #[error("a unique key is taken")]
     Unique(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another transaction was in the way; the same work may succeed when it is done again.
+    #[error("another transaction was in the way")]
+    Conflict(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A value that this database cannot hold or compare.
+    #[error("the database does not take the value")]
+    Value(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database is locked, full, stopping or gone; it may come back.
     #[error("the database cannot be used at the moment")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -24,7 +30,10 @@ pub enum SqlError {
 impl From<SqlError> for StoreError {
     fn from(error: SqlError) -> Self {
         match error {
-            SqlError::Unavailable(_) => Self::Unavailable(Box::new(error)),
+            SqlError::Unavailable(_) | SqlError::Conflict(_) => Self::Unavailable(Box::new(error)),
+            SqlError::Value(cause) => Self::invalid(format!(
+                "The database cannot take a value of the request: {cause}"
+            )),
             SqlError::Unique(_) | SqlError::Other(_) => Self::Internal(Box::new(error)),
         }
     }
@@ -132,6 +141,19 @@ pub trait Row {
 pub enum Dialect {
     /// SQLite.
     Sqlite,
+    /// PostgreSQL.
+    Postgres,
+}
+
+impl Dialect {
+    /// Behind a `SELECT`: nobody else who asks in this way, or changes its rows, goes on until this
+    /// transaction ends. SQLite has one writer at a time anyway.
+    pub const fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR NO KEY UPDATE",
+        }
+    }
 }
 
 /// What is done with each row of an answer.
@@ -173,6 +195,40 @@ pub trait Connection {
         values: &[Value<'_>],
         each: EachRow<'_>,
     ) -> Result<(), StoreError>;
+}
+
+/// A connection that begins and ends transactions.
+pub(crate) trait Transactions: Connection + Sized {
+    /// Runs a statement that takes nothing and gives nothing, such as `BEGIN`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn run(&mut self, sql: &'static str) -> Result<(), SqlError>;
+
+    /// Undoes an open transaction, if there is one.
+    fn undo(&mut self);
+
+    /// Runs work in the transaction that has begun, and ends it: with its failure nothing stays.
+    ///
+    /// # Errors
+    /// When the work fails, or the end of the transaction.
+    fn finish<T>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let outcome = work(self);
+        if outcome.is_err() {
+            self.undo();
+            return outcome;
+        }
+        match self.run("COMMIT") {
+            Ok(()) => outcome,
+            Err(error) => {
+                self.undo();
+                Err(error.into())
+            }
+        }
+    }
 }
 
 /// The first row of an answer, read by `read`.

@@ -50,7 +50,7 @@ impl Owners {
             return Ok(());
         }
         let mut statement = Statement::new(head);
-        json_list(connection.dialect(), &mut statement, &self.json);
+        self.list(connection.dialect(), &mut statement);
         statement.push(tail);
         let mut run = None;
         connection.query(statement.text(), statement.values(), &mut |row| {
@@ -75,21 +75,27 @@ impl Owners {
             Ok(())
         })
     }
+
+    /// Adds the ids in parentheses, for `IN`.
+    fn list<'a>(&'a self, dialect: Dialect, statement: &mut Statement<'a>) {
+        let (before, after) = match (dialect, self.whole_numbers) {
+            (Dialect::Sqlite, _) => ("(SELECT value FROM json_each(", "))"),
+            (Dialect::Postgres, true) => (
+                "(SELECT CAST(value AS bigint) FROM json_array_elements_text(CAST(",
+                " AS json)))",
+            ),
+            (Dialect::Postgres, false) => (
+                "(SELECT value FROM json_array_elements_text(CAST(",
+                " AS json)))",
+            ),
+        };
+        statement.push(before);
+        statement.bind(Value::from(&self.json)).push(after);
+    }
 }
 
 fn positions(ids: impl Iterator<Item = String>) -> HashMap<String, usize> {
     ids.enumerate()
         .map(|(position, id)| (id, position))
         .collect()
-}
-
-/// Adds the values of a JSON array in parentheses, for `IN`.
-fn json_list<'a>(dialect: Dialect, statement: &mut Statement<'a>, json: &'a str) {
-    match dialect {
-        Dialect::Sqlite => {
-            statement.push("(SELECT value FROM json_each(");
-            statement.bind(Value::from(json));
-            statement.push("))");
-        }
-    }
 }

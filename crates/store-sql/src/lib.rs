@@ -1,8 +1,9 @@
 //! The stores of tracking on SQL databases, in MLflow's own schema.
 //!
 //! The statements are written once, against [`connection::Connection`], a narrow synchronous view of
-//! a database; `sqlite` is one. A piece of work is a closure over such a connection: it runs in one
-//! transaction, on a thread of its own, to its end, whether or not somebody still waits for it.
+//! a database; `sqlite` and `postgres` are two. A piece of work is a closure over such a connection:
+//! it runs in one transaction, on a thread of its own, to its end, whether or not somebody still waits
+//! for it.
 //! Statements are built by [`statement::Statement`], which takes text of the program only: what a
 //! user sent is always a bound value.
 //!
@@ -18,12 +19,15 @@ mod logged_models;
 mod metrics;
 mod model_versions;
 mod open;
+mod pool;
+mod postgres;
 mod registered_models;
 mod runs;
+mod schema;
 mod search;
 mod sqlite;
 pub mod statement;
 pub mod uri;
 
 pub use open::{OpenError, SqlStore};
-pub use uri::{DatabaseUri, UriError};
+pub use uri::{DatabaseUri, Encryption, PostgresUri, UriError};

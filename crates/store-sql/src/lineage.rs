@@ -134,7 +134,7 @@ fn add_to_history(
     run_id: &str,
     model: &Json,
 ) -> Result<(), StoreError> {
-    runs::check_active(connection, run_id)?;
+    runs::lock_active(connection, run_id)?;
     let sql = "SELECT value FROM tags WHERE run_uuid = ? AND key = ?";
     let known = first(
         connection,

@@ -160,6 +160,9 @@ fn put_params(
     params: &[Param],
 ) -> Result<(), StoreError> {
     let mut changes = Vec::new();
+    let mut params: Vec<&Param> = params.iter().collect();
+    // In the order of keys, for the same reason as the latest metrics.
+    params.sort_by(|one, other| one.key.cmp(&other.key));
     for param in params {
         let inserted = connection.execute(
             "INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",

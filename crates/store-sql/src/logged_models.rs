@@ -13,6 +13,7 @@ use mlrs_store::{LoggedModelStore, NewLoggedModel, Page, StoreError};
 use crate::connection::{Connection, Row, SqlError, first};
 use crate::hydrate::Owners;
 use crate::open::SqlStore;
+use crate::statement::Statement;
 use crate::{experiments, search};
 
 /// The columns that [`read`] reads, of the models for which the rest of the statement says so.
@@ -124,10 +125,14 @@ fn find(
         .ok_or_else(|| StoreError::NoLoggedModel(id.to_owned()))
 }
 
-/// The experiment of a model, deleted or not.
+/// The experiment of a model, deleted or not; others that ask for it wait until this transaction
+/// ends.
 fn experiment_of(connection: &mut dyn Connection, id: &str) -> Result<i64, StoreError> {
-    let sql = "SELECT experiment_id FROM logged_models WHERE model_id = ?";
-    let found = first(connection, sql, &[id.into()], |row| row.integer(0))?;
+    let mut statement = Statement::new("SELECT experiment_id FROM logged_models WHERE model_id = ");
+    statement.bind(id).push(connection.dialect().for_update());
+    let found = first(connection, statement.text(), statement.values(), |row| {
+        row.integer(0)
+    })?;
     match found {
         Some(experiment) => Ok(experiment.unwrap_or_default()),
         None => Err(StoreError::NoLoggedModel(id.to_owned())),

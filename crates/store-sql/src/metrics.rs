@@ -129,9 +129,10 @@ fn sampled(
         .bind(points)
         .push(") * (total / ")
         .bind(points)
-        .push(" + 1)) % (total / ")
+        // With fewer rows than buckets the size is 0, and the first condition holds.
+        .push(" + 1)) % nullif(total / ")
         .bind(points)
-        .push(") = 0) ORDER BY place");
+        .push(", 0) = 0) ORDER BY place");
     let mut items = all(connection, statement.text(), statement.values(), |row| {
         Ok(with_run(run_id.to_owned(), key, point(row, 0)?))
     })?;

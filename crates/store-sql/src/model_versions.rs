@@ -157,9 +157,9 @@ fn insert(
     connection: &mut dyn Connection,
     new: &NewModelVersion,
 ) -> Result<ModelVersion, StoreError> {
-    registered_models::check_there(connection, &new.name)?;
     // Touching the model first makes another transaction wait for this one.
     touch(connection, &new.name, new.now)?;
+    registered_models::check_there(connection, &new.name)?;
     let newest = first(
         connection,
         "SELECT max(version) FROM model_versions WHERE workspace = 'default' AND name = ?",
@@ -216,6 +216,8 @@ fn transition(
     archive: bool,
     now: i64,
 ) -> Result<ModelVersion, StoreError> {
+    // Touching the model first makes another transition of its versions wait for this one.
+    touch(connection, name, now)?;
     check_there(connection, name, version)?;
     if archive {
         connection.execute(
@@ -229,7 +231,6 @@ fn transition(
          WHERE workspace = 'default' AND name = ? AND version = ?",
         &[stage.name().into(), now.into(), name.into(), version.into()],
     )?;
-    touch(connection, name, now)?;
     find(connection, name, version)
 }
 
@@ -240,6 +241,7 @@ fn delete(
     version: i64,
     now: i64,
 ) -> Result<(), StoreError> {
+    touch(connection, name, now)?;
     check_there(connection, name, version)?;
     connection.execute(
         "DELETE FROM registered_model_aliases \
@@ -253,7 +255,7 @@ fn delete(
          WHERE workspace = 'default' AND name = ? AND version = ?",
         &[DELETED.into(), now.into(), name.into(), version.into()],
     )?;
-    touch(connection, name, now)
+    Ok(())
 }
 
 #[async_trait]

@@ -14,6 +14,7 @@ use mlrs_store::{Batch, NewRun, Page, RunStore, RunUpdate, StoreError};
 use crate::connection::{Connection, Row, SqlError, first};
 use crate::hydrate::Owners;
 use crate::open::SqlStore;
+use crate::statement::Statement;
 use crate::{experiments, log, search};
 
 /// The columns that [`read`] reads, of the runs for which the rest of the statement says so.
@@ -45,12 +46,15 @@ pub(crate) fn read(row: &dyn Row) -> Result<RunInfo, SqlError> {
 }
 
 /// The stage of a run and its experiment.
-pub(crate) fn stage_of(
+fn stage_of(
     connection: &mut dyn Connection,
     id: &str,
+    locking: &'static str,
 ) -> Result<(LifecycleStage, i64), StoreError> {
-    let sql = "SELECT lifecycle_stage, experiment_id FROM runs WHERE run_uuid = ?";
-    let found = first(connection, sql, &[id.into()], |row| {
+    let mut statement =
+        Statement::new("SELECT lifecycle_stage, experiment_id FROM runs WHERE run_uuid = ");
+    statement.bind(id).push(locking);
+    let found = first(connection, statement.text(), statement.values(), |row| {
         let stage = row.text(0)?.and_then(LifecycleStage::from_name);
         Ok((
             stage.unwrap_or(LifecycleStage::Active),
@@ -60,15 +64,25 @@ pub(crate) fn stage_of(
     found.ok_or_else(|| StoreError::NoRun(id.to_owned()))
 }
 
-/// Refuses a run that is not there or is deleted; gives its experiment.
-pub(crate) fn check_active(connection: &mut dyn Connection, id: &str) -> Result<i64, StoreError> {
-    match stage_of(connection, id)? {
-        (LifecycleStage::Active, experiment) => Ok(experiment),
-        (stage @ LifecycleStage::Deleted, _) => Err(StoreError::RunNotActive {
+fn only_active(id: &str, (stage, experiment): (LifecycleStage, i64)) -> Result<i64, StoreError> {
+    match stage {
+        LifecycleStage::Active => Ok(experiment),
+        LifecycleStage::Deleted => Err(StoreError::RunNotActive {
             id: id.to_owned(),
             stage,
         }),
     }
+}
+
+/// Refuses a run that is not there or is deleted; gives its experiment.
+pub(crate) fn check_active(connection: &mut dyn Connection, id: &str) -> Result<i64, StoreError> {
+    only_active(id, stage_of(connection, id, "")?)
+}
+
+/// As [`check_active`], and others that ask in this way wait until this transaction ends.
+pub(crate) fn lock_active(connection: &mut dyn Connection, id: &str) -> Result<i64, StoreError> {
+    let locking = connection.dialect().for_update();
+    only_active(id, stage_of(connection, id, locking)?)
 }
 
 /// Fills in what the runs of a page logged, read and made: six statements, whatever the page.

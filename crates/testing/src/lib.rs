@@ -5,6 +5,7 @@
 
 mod http;
 mod places;
+mod postgres;
 mod process;
 mod python;
 mod skip;
@@ -12,6 +13,7 @@ mod tracking;
 
 pub use http::{Answer, Client};
 pub use places::{copy_files, fingerprint, home, workspace_root};
+pub use postgres::Postgres;
 pub use process::{AddressedProcess, Mlrs, mlrs_binary};
 pub use python::{Oracle, onnxruntime_library, python};
 pub use skip::{SKIPPED_FILE, everything_required, skipped};

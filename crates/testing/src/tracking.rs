@@ -40,6 +40,19 @@ impl MlflowServer {
     /// When there is no Python, or it does not answer in time.
     pub fn start() -> Result<Self, Error> {
         let folder = folder()?;
+        let database = database_in(folder.path());
+        Self::start_in(folder, &database)
+    }
+
+    /// Starts it on a database.
+    ///
+    /// # Errors
+    /// As [`MlflowServer::start`].
+    pub fn start_on(database: &str) -> Result<Self, Error> {
+        Self::start_in(folder()?, database)
+    }
+
+    fn start_in(folder: tempfile::TempDir, database: &str) -> Result<Self, Error> {
         let io = |source| Error::io("start `mlflow server`", source);
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = port.map_err(io)?.port();
@@ -48,8 +61,7 @@ impl MlflowServer {
         let process = Command::new(python()?)
             .args(["-m", "mlflow", "server", "--workers", "1", "--port"])
             .arg(port.to_string())
-            .arg("--backend-store-uri")
-            .arg(database_in(folder.path()))
+            .args(["--backend-store-uri", database])
             .arg("--artifacts-destination")
             .arg(folder.path().join("artifacts"))
             .current_dir(folder.path())
@@ -98,11 +110,20 @@ impl MlrsServer {
     /// # Errors
     /// When it does not start; the reason holds what it wrote to standard error.
     pub fn start(arguments: &[&str]) -> Result<Self, Error> {
+        Self::start_with(arguments, &[])
+    }
+
+    /// Starts it as [`MlrsServer::start`] does, with these environment variables.
+    ///
+    /// # Errors
+    /// As [`MlrsServer::start`].
+    pub fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self, Error> {
         let folder = folder()?;
         let mut command = Command::new(mlrs_binary()?);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MLFLOW_")) {
             command.env_remove(name);
         }
+        command.envs(variables.iter().copied());
         command.args(["server", "--port", "0"]);
         if !arguments.contains(&"--backend-store-uri") {
             command

@@ -7,8 +7,14 @@ use mlrs_store::{Page, StoreError};
 
 use crate::connection::{Connection, Dialect, all};
 use crate::experiments::{add_tags, read, select};
-use crate::search::{cut, filter, owned_text, page, stages, text};
+use crate::search::{Owned, cut, filter, owned_text, page, stages, text};
 use crate::statement::Statement;
+
+const TAGS: Owned = Owned {
+    table: "experiment_tags",
+    index: "",
+    owner: "x.experiment_id = e.experiment_id",
+};
 
 /// Runs a search.
 pub(crate) fn run(
@@ -75,12 +81,6 @@ fn compare<'a>(statement: &mut Statement<'a>, dialect: Dialect, clause: &'a Expe
                 .push(operator.text());
             statement.push(" ").bind(*value);
         }
-        ExperimentClause::Tag { key, test } => owned_text(
-            statement,
-            dialect,
-            "SELECT 1 FROM experiment_tags x WHERE x.experiment_id = e.experiment_id",
-            key,
-            test,
-        ),
+        ExperimentClause::Tag { key, test } => owned_text(statement, dialect, &TAGS, key, test),
     }
 }

@@ -57,6 +57,9 @@ fn text<'a>(
                 statement.push("lower(").push(column).push(") LIKE lower(");
                 statement.bind(pattern).push(")");
             }
+            Dialect::Postgres => {
+                statement.push(column).push(" ILIKE ").bind(pattern);
+            }
         },
         TextTest::Compare(operator, value) => {
             statement.push(column).push(" ").push(operator.text());
@@ -75,22 +78,45 @@ fn text<'a>(
     }
 }
 
-/// Adds a test of a text that belongs to a row: `from` selects it up to the condition of its key.
+/// A table of what belongs to a row.
+struct Owned {
+    table: &'static str,
+    /// The index that SQLite takes.
+    index: &'static str,
+    /// Whose it is.
+    owner: &'static str,
+}
+
+/// Adds the selection of what belongs to a row, up to the condition of its key. Left alone, SQLite
+/// takes the keys of the tables and then visits each row; the index holds all that is asked.
+fn select_owned(statement: &mut Statement<'_>, dialect: Dialect, owned: &Owned) {
+    statement
+        .push("SELECT 1 FROM ")
+        .push(owned.table)
+        .push(" x");
+    if dialect == Dialect::Sqlite {
+        statement.push(owned.index);
+    }
+    statement
+        .push(" WHERE ")
+        .push(owned.owner)
+        .push(" AND x.key = ");
+}
+
+/// Adds a test of a text that belongs to a row.
 fn owned_text<'a>(
     statement: &mut Statement<'a>,
     dialect: Dialect,
-    from: &'static str,
+    owned: &Owned,
     key: &'a str,
     test: &'a TextTest,
 ) {
     if *test == TextTest::Exists(false) {
         statement.push("NOT ");
     }
-    statement
-        .push("EXISTS (")
-        .push(from)
-        .push(" AND x.key = ")
-        .bind(key);
+    statement.push("EXISTS (");
+    select_owned(statement, dialect, owned);
+    statement.bind(key);
     if !matches!(test, TextTest::Exists(_)) {
         statement.push(" AND ");
         text(statement, dialect, "x.value", test);

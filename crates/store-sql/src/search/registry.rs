@@ -9,7 +9,7 @@ use mlrs_store::search::{
 use mlrs_store::{Page, StoreError};
 
 use crate::connection::{Connection, Dialect, all};
-use crate::search::{cut, filter, owned_text, page, text};
+use crate::search::{Owned, cut, filter, owned_text, page, text};
 use crate::statement::Statement;
 use crate::{model_versions, registered_models};
 
@@ -21,7 +21,7 @@ struct Columns {
     source: &'static str,
     creation: &'static str,
     last_update: &'static str,
-    tags: &'static str,
+    tags: Owned,
 }
 
 const MODELS: Columns = Columns {
@@ -32,7 +32,11 @@ const MODELS: Columns = Columns {
     source: "m.name",
     creation: "m.creation_time",
     last_update: "m.last_updated_time",
-    tags: "SELECT 1 FROM registered_model_tags x WHERE x.workspace = 'default' AND x.name = m.name",
+    tags: Owned {
+        table: "registered_model_tags",
+        index: "",
+        owner: "x.workspace = 'default' AND x.name = m.name",
+    },
 };
 
 const VERSIONS: Columns = Columns {
@@ -42,7 +46,11 @@ const VERSIONS: Columns = Columns {
     source: "v.source",
     creation: "v.creation_time",
     last_update: "v.last_updated_time",
-    tags: "SELECT 1 FROM model_version_tags x WHERE x.workspace = 'default' AND x.name = v.name AND x.version = v.version",
+    tags: Owned {
+        table: "model_version_tags",
+        index: "",
+        owner: "x.workspace = 'default' AND x.name = v.name AND x.version = v.version",
+    },
 };
 
 /// Runs a search for models.
@@ -134,7 +142,7 @@ fn condition<'a>(
             statement.push(" ").bind(*value);
         }
         RegistryClause::Tag { key, test } => {
-            owned_text(statement, dialect, columns.tags, key, test);
+            owned_text(statement, dialect, &columns.tags, key, test);
         }
     });
 }

@@ -8,15 +8,24 @@ use mlrs_store::{Page, StoreError};
 
 use crate::connection::{Connection, Dialect, all};
 use crate::runs::{complete, read, select};
-use crate::search::{cut, filter, owned_text, page, stages, text};
+use crate::search::{Owned, cut, filter, owned_text, page, select_owned, stages, text};
 use crate::statement::Statement;
 
-// The indexes hold all that is asked; left alone, SQLite takes the keys of the tables and then
-// visits each row.
-const PARAM: &str = "SELECT 1 FROM params x INDEXED BY mlrs_params WHERE x.run_uuid = r.run_uuid";
-const METRIC: &str = "EXISTS (SELECT 1 FROM latest_metrics x INDEXED BY mlrs_latest_metrics \
-                      WHERE x.run_uuid = r.run_uuid AND x.key = ";
-const TAG: &str = "SELECT 1 FROM tags x WHERE x.run_uuid = r.run_uuid";
+const PARAMS: Owned = Owned {
+    table: "params",
+    index: " INDEXED BY mlrs_params",
+    owner: "x.run_uuid = r.run_uuid",
+};
+const METRICS: Owned = Owned {
+    table: "latest_metrics",
+    index: " INDEXED BY mlrs_latest_metrics",
+    owner: "x.run_uuid = r.run_uuid",
+};
+const TAGS: Owned = Owned {
+    table: "tags",
+    index: "",
+    owner: "x.run_uuid = r.run_uuid",
+};
 
 /// Runs a search.
 pub(crate) fn run(
@@ -39,7 +48,7 @@ pub(crate) fn run(
 fn statement(dialect: Dialect, search: &RunSearch) -> Statement<'_> {
     let mut statement = Statement::new(select!(""));
     for (place, order) in JOINED.iter().zip(&search.order) {
-        joined(&mut statement, place, &order.key);
+        joined(&mut statement, dialect, place, &order.key);
     }
     statement.push("WHERE r.experiment_id IN ");
     statement.list(search.experiment_ids.iter().copied());
@@ -62,11 +71,11 @@ fn statement(dialect: Dialect, search: &RunSearch) -> Statement<'_> {
     statement
 }
 
-/// The names of the tables that an order joins. There are no more orders than these.
+/// The names of a table that an order joins, and of its columns. There are no more orders than
+/// these.
 struct Place {
-    metrics: &'static str,
-    params: &'static str,
-    tags: &'static str,
+    name: &'static str,
+    on: &'static str,
     value: &'static str,
     is_nan: &'static str,
 }
@@ -74,27 +83,8 @@ struct Place {
 macro_rules! place {
     ($name:literal) => {
         Place {
-            metrics: concat!(
-                "LEFT JOIN latest_metrics ",
-                $name,
-                " INDEXED BY mlrs_latest_metrics ON ",
-                $name,
-                ".run_uuid = r.run_uuid AND ",
-                $name,
-                ".key = "
-            ),
-            params: concat!(
-                "LEFT JOIN params ",
-                $name,
-                " INDEXED BY mlrs_params ON ",
-                $name,
-                ".run_uuid = r.run_uuid AND ",
-                $name,
-                ".key = "
-            ),
-            tags: concat!(
-                "LEFT JOIN tags ",
-                $name,
+            name: concat!(" ", $name),
+            on: concat!(
                 " ON ",
                 $name,
                 ".run_uuid = r.run_uuid AND ",
@@ -127,13 +117,21 @@ const JOINED: [Place; mlrs_store::search::runs::MOST_ORDERS] = [
     place!("o16"),
 ];
 
-fn joined<'a>(statement: &mut Statement<'a>, place: &Place, key: &'a RunOrder) {
-    match key {
-        RunOrder::Metric(key) => statement.push(place.metrics).bind(key).push(" "),
-        RunOrder::Param(key) => statement.push(place.params).bind(key).push(" "),
-        RunOrder::Tag(key) => statement.push(place.tags).bind(key).push(" "),
-        RunOrder::Text(_) | RunOrder::Time(_) => statement,
+fn joined<'a>(statement: &mut Statement<'a>, dialect: Dialect, place: &Place, key: &'a RunOrder) {
+    let (owned, key) = match key {
+        RunOrder::Metric(key) => (METRICS, key),
+        RunOrder::Param(key) => (PARAMS, key),
+        RunOrder::Tag(key) => (TAGS, key),
+        RunOrder::Text(_) | RunOrder::Time(_) => return,
     };
+    statement
+        .push("LEFT JOIN ")
+        .push(owned.table)
+        .push(place.name);
+    if dialect == Dialect::Sqlite {
+        statement.push(owned.index);
+    }
+    statement.push(place.on).bind(key).push(" ");
 }
 
 /// Values first, then what is not a number, then what is absent; in either direction.
@@ -178,14 +176,14 @@ fn compare<'a>(statement: &mut Statement<'a>, dialect: Dialect, clause: &'a RunC
             key,
             operator,
             value,
-        } => metric(statement, key, *operator, *value),
-        RunClause::Param { key, test } => owned_text(statement, dialect, PARAM, key, test),
-        RunClause::Tag { key, test } => owned_text(statement, dialect, TAG, key, test),
+        } => metric(statement, dialect, key, *operator, *value),
+        RunClause::Param { key, test } => owned_text(statement, dialect, &PARAMS, key, test),
+        RunClause::Tag { key, test } => owned_text(statement, dialect, &TAGS, key, test),
         // The column is empty for runs of MLflow before 2.0; the tag never is.
         RunClause::Text {
             attribute: RunText::Name,
             test,
-        } => owned_text(statement, dialect, TAG, RUN_NAME_TAG, test),
+        } => owned_text(statement, dialect, &TAGS, RUN_NAME_TAG, test),
         RunClause::Text { attribute, test } => text(statement, dialect, run_text(*attribute), test),
         RunClause::Time {
             attribute,
@@ -202,8 +200,16 @@ fn compare<'a>(statement: &mut Statement<'a>, dialect: Dialect, clause: &'a RunC
     }
 }
 
-fn metric<'a>(statement: &mut Statement<'a>, key: &'a str, operator: Operator, value: f64) {
-    statement.push(METRIC).bind(key).push(" AND ");
+fn metric<'a>(
+    statement: &mut Statement<'a>,
+    dialect: Dialect,
+    key: &'a str,
+    operator: Operator,
+    value: f64,
+) {
+    statement.push("EXISTS (");
+    select_owned(statement, dialect, &METRICS);
+    statement.bind(key).push(" AND ");
     // What is not a number is stored as 0, and differs from every number.
     statement.push(if operator == Operator::NotEqual {
         "(x.is_nan OR x.value "

@@ -4,7 +4,7 @@ use mlrs_store::StoreError;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, Statement, ToSql};
 
-use crate::connection::{Connection, Dialect, EachRow, Row, SqlError, Value};
+use crate::connection::{Connection, Dialect, EachRow, Row, SqlError, Transactions, Value};
 
 /// A connection, used by one thread at a time.
 pub(crate) struct SqliteConnection {
@@ -44,36 +44,14 @@ impl SqliteConnection {
     pub(super) fn new(inner: rusqlite::Connection) -> Self {
         Self { inner }
     }
+}
 
-    /// Runs a statement that takes nothing and gives nothing, such as `BEGIN`.
-    pub(super) fn run(&mut self, sql: &str) -> Result<(), SqlError> {
+impl Transactions for SqliteConnection {
+    fn run(&mut self, sql: &'static str) -> Result<(), SqlError> {
         self.execute(sql, &[]).map(|_| ())
     }
 
-    /// Runs work between `begin` and `COMMIT`; its failure, or a panic, undoes it.
-    pub(super) fn in_transaction<T>(
-        &mut self,
-        begin: &str,
-        work: impl FnOnce(&mut dyn Connection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.run(begin)?;
-        let outcome = work(self);
-        let end = if outcome.is_ok() {
-            "COMMIT"
-        } else {
-            "ROLLBACK"
-        };
-        match self.run(end) {
-            Ok(()) => outcome,
-            Err(error) => {
-                self.undo();
-                outcome.and(Err(error.into()))
-            }
-        }
-    }
-
-    /// Undoes an open transaction, if there is one.
-    pub(super) fn undo(&mut self) {
+    fn undo(&mut self) {
         if !self.inner.is_autocommit()
             && let Err(error) = self.run("ROLLBACK")
         {

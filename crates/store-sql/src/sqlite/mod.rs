@@ -8,14 +8,14 @@ mod connection;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mlrs_store::StoreError;
 use rusqlite::OpenFlags;
-use tokio::sync::Semaphore;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Transactions as _};
+use crate::pool::Pool;
 use connection::SqliteConnection;
 use writer::Writer;
 
@@ -29,8 +29,7 @@ const MOST_READERS: usize = 8;
 pub(crate) struct Sqlite {
     path: PathBuf,
     writer: Writer,
-    idle: Mutex<Vec<SqliteConnection>>,
-    readers: Arc<Semaphore>,
+    readers: Pool<SqliteConnection>,
 }
 
 impl Sqlite {
@@ -49,8 +48,7 @@ impl Sqlite {
         Ok(Self {
             path: path.to_path_buf(),
             writer: Writer::start(SqliteConnection::new(writer)),
-            idle: Mutex::new(Vec::new()),
-            readers: Arc::new(Semaphore::new(MOST_READERS)),
+            readers: Pool::new(MOST_READERS),
         })
     }
 
@@ -69,25 +67,20 @@ impl Sqlite {
         T: Send + 'static,
         W: Fn(&mut dyn Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        // The semaphore is never closed.
-        let permit = Arc::clone(&self.readers)
-            .acquire_owned()
-            .await
-            .map_err(|error| StoreError::Internal(Box::new(error)))?;
         let database = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
-            let mut connection = database.reader()?;
-            let outcome = connection.in_transaction("BEGIN", |connection| work(connection));
-            database.lock_idle().push(connection);
-            drop(permit);
-            outcome
-        })
-        .await
-        .map_err(|error| StoreError::Internal(Box::new(error)))?
+        self.readers
+            .run(move || {
+                let mut connection = database.reader()?;
+                connection.run("BEGIN")?;
+                let outcome = connection.finish(work);
+                database.readers.put_back(connection);
+                outcome
+            })
+            .await
     }
 
     fn reader(&self) -> Result<SqliteConnection, StoreError> {
-        if let Some(connection) = self.lock_idle().pop() {
+        if let Some(connection) = self.readers.take() {
             return Ok(connection);
         }
         let opened = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)
@@ -97,11 +90,6 @@ impl Sqlite {
             })
             .map_err(|error| StoreError::from(connection::failed(error)))?;
         Ok(SqliteConnection::new(opened))
-    }
-
-    /// A connection that panicked in its work is dropped, so the list itself is always whole.
-    fn lock_idle(&self) -> std::sync::MutexGuard<'_, Vec<SqliteConnection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

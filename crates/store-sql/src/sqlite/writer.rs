@@ -12,7 +12,7 @@ use mlrs_store::StoreError;
 use tokio::sync::oneshot;
 
 use super::connection::SqliteConnection;
-use crate::connection::Connection;
+use crate::connection::{Connection, Transactions as _};
 
 /// Pieces of work of one commit.
 const MOST: usize = 512;

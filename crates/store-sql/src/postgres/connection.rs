@@ -1,0 +1,362 @@
+//! A connection to PostgreSQL as the statements see it.
+//!
+//! A transaction is a chain of short steps that wait for each other, so each connection brings a
+//! small event loop of its own, which the thread that works drives while it waits: no statement costs
+//! a hop to another thread.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use bytes::BytesMut;
+use futures_util::TryStreamExt as _;
+use futures_util::future::try_join_all;
+use mlrs_store::StoreError;
+use tokio::runtime::Runtime;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Client, Statement};
+
+use crate::connection::{Connection, Dialect, EachRow, Row, SqlError, Transactions, Value};
+
+/// Statements that a connection keeps prepared; beyond them it begins anew.
+const MOST_PREPARED: usize = 256;
+
+/// Rows that are on their way at once when one statement runs for many.
+const PIPELINED: usize = 128;
+
+/// A connection, used by one thread at a time.
+pub(super) struct PostgresConnection {
+    client: Client,
+    events: Events,
+    prepared: HashMap<Prepared, Statement>,
+}
+
+/// A statement and the types of its values.
+#[derive(PartialEq, Eq, Hash)]
+struct Prepared {
+    sql: String,
+    types: Vec<Type>,
+}
+
+/// An event loop that may be dropped anywhere.
+pub(super) struct Events(Option<Runtime>);
+
+impl Events {
+    /// Starts one; it has no thread of its own.
+    pub(super) fn start() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Runs a future to its end, and meanwhile what was spawned.
+    pub(super) fn wait<T>(
+        &self,
+        future: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, SqlError> {
+        match &self.0 {
+            Some(runtime) => runtime.block_on(future).map_err(|error| failed(&error)),
+            // Only while it is dropped.
+            None => Err(SqlError::Unavailable("the connection has ended".into())),
+        }
+    }
+
+    fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.0 {
+            runtime.spawn(future);
+        }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What kind of failure it is. Its details may hold values of a request, so they are left behind.
+fn failed(error: &tokio_postgres::Error) -> SqlError {
+    let Some(refused) = error.as_db_error() else {
+        return match std::error::Error::source(error) {
+            Some(source) if source.is::<NulError>() => SqlError::Value(Box::new(NulError)),
+            // The connection: the driver has no other errors for statements that fit their types.
+            _ => SqlError::Unavailable(error.to_string().into()),
+        };
+    };
+    let code = refused.code();
+    let cause = format!("{} ({})", refused.message(), code.code()).into();
+    match code {
+        code if *code == SqlState::UNIQUE_VIOLATION => SqlError::Unique(cause),
+        code if [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ]
+        .contains(code) =>
+        {
+            SqlError::Conflict(cause)
+        }
+        code if [
+            SqlState::INVALID_ESCAPE_SEQUENCE,
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            SqlState::UNTRANSLATABLE_CHARACTER,
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            SqlState::STRING_DATA_RIGHT_TRUNCATION,
+        ]
+        .contains(code) =>
+        {
+            SqlError::Value(cause)
+        }
+        code if is_passing(code) => SqlError::Unavailable(cause),
+        _ => SqlError::Other(cause),
+    }
+}
+
+/// Whether it may work later: by the class of the code, its first two characters.
+fn is_passing(code: &SqlState) -> bool {
+    // Connection, authorisation of a server that starts, resources, state, operator, system.
+    const CLASSES: [&str; 6] = ["08", "28", "53", "55", "57", "58"];
+    let read_only = *code == SqlState::READ_ONLY_SQL_TRANSACTION;
+    read_only || CLASSES.iter().any(|class| code.code().starts_with(class))
+}
+
+/// A text that PostgreSQL cannot hold.
+#[derive(Debug, thiserror::Error)]
+#[error("PostgreSQL has no texts with the character NUL (U+0000)")]
+struct NulError;
+
+impl PostgresConnection {
+    /// A connection whose messages `transport` carries.
+    pub(super) fn new(
+        client: Client,
+        transport: impl Future<Output = ()> + Send + 'static,
+        events: Events,
+    ) -> Self {
+        events.spawn(transport);
+        Self {
+            client,
+            events,
+            prepared: HashMap::new(),
+        }
+    }
+
+    /// Whether the other side is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Runs statements that take no values, separated by `;`.
+    pub(super) fn run_all(&mut self, sql: &str) -> Result<(), SqlError> {
+        self.events.wait(self.client.batch_execute(sql))
+    }
+
+    fn prepare(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Statement, SqlError> {
+        let key = Prepared {
+            sql: sql.to_owned(),
+            types: values.iter().map(type_of).collect(),
+        };
+        if let Some(statement) = self.prepared.get(&key) {
+            return Ok(statement.clone());
+        }
+        if self.prepared.len() >= MOST_PREPARED {
+            self.prepared.clear();
+        }
+        let text = numbered(sql);
+        let statement = self
+            .events
+            .wait(self.client.prepare_typed(&text, &key.types))?;
+        self.prepared.insert(key, statement.clone());
+        Ok(statement)
+    }
+}
+
+/// The type that a value has whatever it is compared with: ids of a request may be larger than
+/// their column. A text takes the type of its place.
+fn type_of(value: &Value<'_>) -> Type {
+    match value {
+        Value::Integer(_) => Type::INT8,
+        Value::Real(_) => Type::FLOAT8,
+        Value::Bool(_) => Type::BOOL,
+        Value::Null | Value::Text(_) => Type::UNKNOWN,
+    }
+}
+
+/// The statement with `$1`, `$2`, … for each `?`. No statement of this crate has one in a literal.
+fn numbered(sql: &str) -> String {
+    let mut text = String::with_capacity(sql.len() + 16);
+    for (index, part) in sql.split('?').enumerate() {
+        if index > 0 {
+            // Writing to a text does not fail.
+            let _ = write!(text, "${index}");
+        }
+        text.push_str(part);
+    }
+    text
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(
+        &self,
+        place: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Integer(value) => value.to_sql(place, out),
+            Self::Real(value) => value.to_sql(place, out),
+            Self::Bool(value) => value.to_sql(place, out),
+            Self::Text(value) if value.contains('\0') => Err(Box::new(NulError)),
+            Self::Text(value) => value.to_sql(place, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl Transactions for PostgresConnection {
+    fn run(&mut self, sql: &'static str) -> Result<(), SqlError> {
+        self.run_all(sql)
+    }
+
+    fn undo(&mut self) {
+        if !self.is_closed()
+            && let Err(error) = self.run("ROLLBACK")
+        {
+            tracing::warn!(%error, "a transaction could not be undone; its connection has ended");
+        }
+    }
+}
+
+impl Connection for PostgresConnection {
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, SqlError> {
+        let statement = self.prepare(sql, values)?;
+        self.events
+            .wait(self.client.execute_raw(&statement, values))
+    }
+
+    fn execute_rows(
+        &mut self,
+        sql: &str,
+        rows: &mut dyn Iterator<Item = Vec<Value<'_>>>,
+    ) -> Result<(), SqlError> {
+        loop {
+            let rows: Vec<Vec<Value<'_>>> = rows.take(PIPELINED).collect();
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let mut statements = Vec::with_capacity(rows.len());
+            for row in &rows {
+                statements.push(self.prepare(sql, row)?);
+            }
+            // All are sent before the first answer is awaited.
+            let sent = statements
+                .iter()
+                .zip(&rows)
+                .map(|(statement, row)| self.client.execute_raw(statement, row));
+            self.events.wait(try_join_all(sent))?;
+        }
+    }
+
+    fn query(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        each: EachRow<'_>,
+    ) -> Result<(), StoreError> {
+        let statement = self.prepare(sql, values)?;
+        let mut refused = None;
+        let read = async {
+            let rows = self.client.query_raw(&statement, values).await?;
+            let mut rows = std::pin::pin!(rows);
+            while let Some(row) = rows.try_next().await? {
+                if let Err(error) = each(&PostgresRow(&row)) {
+                    refused = Some(error);
+                    break;
+                }
+            }
+            Ok(())
+        };
+        self.events.wait(read)?;
+        refused.map_or(Ok(()), Err)
+    }
+}
+
+struct PostgresRow<'a>(&'a tokio_postgres::Row);
+
+impl PostgresRow<'_> {
+    fn kind(&self, column: usize) -> Result<&Type, SqlError> {
+        let column = self.0.columns().get(column);
+        column
+            .map(tokio_postgres::Column::type_)
+            .ok_or_else(|| SqlError::Other("the answer has fewer columns".into()))
+    }
+
+    fn get<'b, T: tokio_postgres::types::FromSql<'b>>(
+        &'b self,
+        column: usize,
+    ) -> Result<Option<T>, SqlError> {
+        self.0
+            .try_get(column)
+            .map_err(|error| SqlError::Other(Box::new(error)))
+    }
+}
+
+impl Row for PostgresRow<'_> {
+    fn text(&self, column: usize) -> Result<Option<&str>, SqlError> {
+        self.get(column)
+    }
+
+    fn integer(&self, column: usize) -> Result<Option<i64>, SqlError> {
+        match *self.kind(column)? {
+            Type::INT4 => Ok(self.get::<i32>(column)?.map(i64::from)),
+            Type::INT2 => Ok(self.get::<i16>(column)?.map(i64::from)),
+            _ => self.get(column),
+        }
+    }
+
+    fn real(&self, column: usize) -> Result<Option<f64>, SqlError> {
+        self.get(column)
+    }
+
+    fn boolean(&self, column: usize) -> Result<Option<bool>, SqlError> {
+        self.get(column)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_values_are_numbered() {
+        assert_eq!(
+            numbered("SELECT 1 WHERE a = ? AND b IN (?, ?)"),
+            "SELECT 1 WHERE a = $1 AND b IN ($2, $3)"
+        );
+        assert_eq!(numbered("SELECT 1"), "SELECT 1");
+    }
+
+    #[test]
+    fn what_may_pass_is_told_by_its_class() {
+        for (code, passing) in [
+            ("57P01", true),
+            ("53300", true),
+            ("25006", true),
+            ("42P01", false),
+            ("23503", false),
+        ] {
+            assert_eq!(is_passing(&SqlState::from_code(code)), passing, "{code}");
+        }
+    }
+}
