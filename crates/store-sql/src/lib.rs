@@ -27,6 +27,8 @@ mod schema;
 mod search;
 mod sqlite;
 pub mod statement;
+#[cfg(test)]
+mod statement_count;
 pub mod uri;
 
 pub use open::{OpenError, SqlStore};

@@ -7,6 +7,8 @@
 //! own entities have the same fields.
 
 pub mod clock;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod error;
 pub mod rules;
 pub mod search;
