@@ -14,6 +14,7 @@
 mod client;
 mod compare;
 mod database;
+mod faults;
 mod replay;
 mod scenario;
 

@@ -1,0 +1,283 @@
+//! What was acknowledged stays, whatever happens; what is not whole is never seen.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use mlrs_testing::{Answer, Client, MlrsServer, Postgres, skipped};
+use serde_json::{Value, json};
+
+fn api(server: &MlrsServer, path: &str) -> String {
+    format!("{}/api/2.0/mlflow/{path}", server.address())
+}
+
+fn post(client: &Client, url: &str, body: &Value) -> Result<Answer, mlrs_testing::Error> {
+    client.post(url, Some("application/json"), body.to_string().as_bytes())
+}
+
+fn parsed(answer: &Answer) -> Value {
+    serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"))
+}
+
+fn new_run(client: &Client, server: &MlrsServer) -> String {
+    let answer = post(
+        client,
+        &api(server, "runs/create"),
+        &json!({ "experiment_id": "0" }),
+    );
+    let run = parsed(&answer.unwrap());
+    run["run"]["info"]["run_id"].as_str().unwrap().to_owned()
+}
+
+fn metric(run: &str, key: &str, step: u64) -> Value {
+    json!({ "run_id": run, "key": key, "value": step, "timestamp": 1, "step": step })
+}
+
+/// Clients log until the server is killed; each remembers how far it was told that it came.
+#[test]
+fn nothing_that_was_acknowledged_is_lost_when_the_server_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let uri = format!("sqlite:///{}", folder.path().join("mlflow.db").display());
+    let start = || MlrsServer::start(&["--backend-store-uri", &uri]).unwrap();
+    let server = start();
+    let url = api(&server, "runs/log-metric");
+    let runs: Vec<String> = (0..8).map(|_| new_run(&Client::new(), &server)).collect();
+    let acknowledged = Mutex::new(vec![0_u64; runs.len()]);
+    thread::scope(|scope| {
+        for (index, run) in runs.iter().enumerate() {
+            let (acknowledged, url) = (&acknowledged, &url);
+            scope.spawn(move || {
+                let client = Client::new();
+                for step in 1.. {
+                    match post(&client, url, &metric(run, "m", step)) {
+                        Ok(answer) if answer.status == 200 => {
+                            acknowledged.lock().unwrap()[index] = step;
+                        }
+                        Ok(answer) => panic!("{answer:?}"),
+                        Err(_) => return,
+                    }
+                }
+            });
+        }
+        thread::sleep(Duration::from_millis(1500));
+        drop(server);
+    });
+    let server = start();
+    let client = Client::new();
+    for (run, last) in runs.iter().zip(acknowledged.into_inner().unwrap()) {
+        assert!(last > 10, "{last} points in the time is too few to tell");
+        let query = format!("metrics/get-history?run_id={run}&metric_key=m");
+        let history = parsed(&client.get(&api(&server, &query)).unwrap());
+        let steps: Vec<u64> = history["metrics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|point| {
+                point["step"]
+                    .as_u64()
+                    .or_else(|| point["step"].as_str()?.parse().ok())
+                    .unwrap()
+            })
+            .collect();
+        // The one in flight may be there too, as its answer was lost.
+        let expected: Vec<u64> = (1..=steps.len() as u64).collect();
+        assert_eq!(steps, expected);
+        assert!((last..=last + 1).contains(&(steps.len() as u64)), "{last}");
+    }
+}
+
+#[test]
+fn a_database_that_goes_and_comes_back_is_used_again() {
+    let cluster = match Postgres::start() {
+        Ok(cluster) => cluster,
+        Err(error) => return skipped("a database that goes away", &error.to_string()),
+    };
+    let uri = cluster.database("gone").unwrap();
+    let server = MlrsServer::start(&["--backend-store-uri", &uri]).unwrap();
+    let client = Client::new();
+    let run = new_run(&client, &server);
+    let url = api(&server, "runs/log-metric");
+    assert_eq!(
+        post(&client, &url, &metric(&run, "m", 1)).unwrap().status,
+        200
+    );
+    cluster.stop().unwrap();
+    for _ in 0..3 {
+        let answer = post(&client, &url, &metric(&run, "m", 2)).unwrap();
+        assert_eq!(answer.status, 503, "{answer:?}");
+        let body = parsed(&answer);
+        assert_eq!(body["error_code"], "TEMPORARILY_UNAVAILABLE", "{body}");
+        assert!(!answer.body.contains("postgres@"), "{body}");
+    }
+    cluster.resume().unwrap();
+    assert_eq!(
+        post(&client, &url, &metric(&run, "m", 3)).unwrap().status,
+        200
+    );
+    let found = parsed(
+        &client
+            .get(&api(&server, &format!("runs/get?run_id={run}")))
+            .unwrap(),
+    );
+    assert_eq!(found["run"]["data"]["metrics"][0]["step"], 3, "{found}");
+}
+
+/// A small file system of its own, which ends with this value.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder.path())
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(folder)),
+            Ok(output) => {
+                skipped("a full disk", &String::from_utf8_lossy(&output.stderr));
+                None
+            }
+            Err(error) => {
+                skipped("a full disk", &error.to_string());
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_half_is_kept() {
+    let Some(disk) = SmallDisk::mount("8m") else {
+        return;
+    };
+    let uri = format!("sqlite:///{}", disk.path().join("mlflow.db").display());
+    let files = disk.path().join("files").display().to_string();
+    let server = MlrsServer::start(&[
+        "--backend-store-uri",
+        &uri,
+        "--artifacts-destination",
+        &files,
+    ])
+    .unwrap();
+    let client = Client::new();
+    let run = new_run(&client, &server);
+    let artifacts = format!("{}/api/2.0/mlflow-artifacts/artifacts", server.address());
+    let put = |name: &str, size: usize| {
+        let url = format!("{artifacts}/{name}");
+        client
+            .send("PUT", &url, None, Some(&vec![7; size]))
+            .unwrap()
+    };
+    assert_eq!(put("small.bin", 1000).status, 200);
+    let refused = put("large.bin", 16 << 20);
+    assert!(refused.status >= 500, "{refused:?}");
+    assert!(refused.body.contains("error_code"), "{refused:?}");
+    let listed = parsed(&client.get(&artifacts).unwrap());
+    let names: Vec<&str> = listed["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["small.bin"]);
+
+    // Fills what is left; the database finds no room then.
+    let value = "x".repeat(5000);
+    let url = api(&server, "runs/log-batch");
+    let (mut kept, mut refused) = (0, None);
+    for number in 0..4000 {
+        let tags: Vec<Value> = (0..10)
+            .map(|tag| json!({ "key": format!("{number}-{tag}"), "value": value }))
+            .collect();
+        let answer = post(&client, &url, &json!({ "run_id": run, "tags": tags })).unwrap();
+        if answer.status != 200 {
+            refused = Some(answer);
+            break;
+        }
+        kept += 10;
+    }
+    let refused = refused.expect("the disk was never full");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    std::fs::remove_file(disk.path().join("files/small.bin")).unwrap();
+    let found = client
+        .get(&api(&server, &format!("runs/get?run_id={run}")))
+        .unwrap();
+    let tags = parsed(&found)["run"]["data"]["tags"]
+        .as_array()
+        .unwrap()
+        .len();
+    // The name of the run is a tag as well.
+    assert_eq!(tags, kept + 1);
+}
+
+#[test]
+fn a_client_that_leaves_mid_upload_leaves_nothing() {
+    let server = MlrsServer::start(&[]).unwrap();
+    let address = server.address().strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "PUT /api/2.0/mlflow-artifacts/artifacts/dir/half.bin HTTP/1.1\r\nHost: {address}\r\nContent-Length: 10000000\r\n\r\n"
+    )
+    .unwrap();
+    stream.write_all(&vec![1; 1 << 20]).unwrap();
+    stream.flush().unwrap();
+    thread::sleep(Duration::from_millis(200));
+    drop(stream);
+    let client = Client::new();
+    let url = format!("{}/api/2.0/mlflow-artifacts/artifacts", server.address());
+    let empty = || {
+        let listed = parsed(&client.get(&format!("{url}?path=dir")).unwrap());
+        let files = listed["files"].as_array().map_or(0, Vec::len);
+        files == 0 && leftovers(&server.folder().join("mlartifacts")).is_empty()
+    };
+    let mut gone = false;
+    for _ in 0..50 {
+        if empty() {
+            gone = true;
+            break;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(gone, "{:?}", leftovers(server.folder()));
+    let whole = client
+        .send("PUT", &format!("{url}/dir/half.bin"), None, Some(b"whole"))
+        .unwrap();
+    assert_eq!(whole.status, 200, "{whole:?}");
+    assert_eq!(
+        client.get(&format!("{url}/dir/half.bin")).unwrap().body,
+        "whole"
+    );
+}
+
+/// The files below a folder.
+fn leftovers(folder: &Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                leftovers(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
