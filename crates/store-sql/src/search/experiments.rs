@@ -13,7 +13,9 @@ use crate::statement::Statement;
 const TAGS: Owned = Owned {
     table: "experiment_tags",
     index: "",
-    owner: "x.experiment_id = e.experiment_id",
+    of: "x.experiment_id",
+    owner: "e.experiment_id",
+    further: "",
 };
 
 /// Runs a search.
@@ -81,6 +83,8 @@ fn compare<'a>(statement: &mut Statement<'a>, dialect: Dialect, clause: &'a Expe
                 .push(operator.text());
             statement.push(" ").bind(*value);
         }
-        ExperimentClause::Tag { key, test } => owned_text(statement, dialect, &TAGS, key, test),
+        ExperimentClause::Tag { key, test } => {
+            owned_text(statement, dialect.into(), &TAGS, key, test);
+        }
     }
 }

@@ -78,35 +78,63 @@ fn text<'a>(
     }
 }
 
+/// How a statement is written for a database.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    dialect: Dialect,
+    /// Whether all that has a key is gathered first, instead of being looked up for each row.
+    gather: bool,
+}
+
+impl From<Dialect> for Plan {
+    fn from(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            gather: false,
+        }
+    }
+}
+
 /// A table of what belongs to a row.
 struct Owned {
     table: &'static str,
-    /// The index that SQLite takes.
+    /// The index that SQLite takes. Left alone, it takes the keys of the tables and then visits each
+    /// row; the index holds all that is asked.
     index: &'static str,
-    /// Whose it is.
+    /// The column with the owner.
+    of: &'static str,
+    /// The column of the owner that it holds.
     owner: &'static str,
+    /// What else says whose it is.
+    further: &'static str,
 }
 
-/// Adds the selection of what belongs to a row, up to the condition of its key. Left alone, SQLite
-/// takes the keys of the tables and then visits each row; the index holds all that is asked.
-fn select_owned(statement: &mut Statement<'_>, dialect: Dialect, owned: &Owned) {
-    statement
-        .push("SELECT 1 FROM ")
-        .push(owned.table)
-        .push(" x");
-    if dialect == Dialect::Sqlite {
-        statement.push(owned.index);
+/// Adds the condition that something with a key belongs to a row, up to the test of its value.
+fn owns<'a>(statement: &mut Statement<'a>, plan: Plan, owned: &Owned, key: &'a str) {
+    let index = match plan.dialect {
+        Dialect::Sqlite => owned.index,
+        Dialect::Postgres => "",
+    };
+    let table = |statement: &mut Statement<'a>| {
+        statement.push(owned.table).push(" x").push(index);
+        statement.push(" WHERE x.key = ").bind(key);
+    };
+    if plan.gather {
+        statement.push(owned.owner).push(" IN (SELECT ");
+        statement.push(owned.of).push(" FROM ");
+        table(statement);
+    } else {
+        statement.push("EXISTS (SELECT 1 FROM ");
+        table(statement);
+        statement.push(" AND ").push(owned.of);
+        statement.push(" = ").push(owned.owner).push(owned.further);
     }
-    statement
-        .push(" WHERE ")
-        .push(owned.owner)
-        .push(" AND x.key = ");
 }
 
 /// Adds a test of a text that belongs to a row.
 fn owned_text<'a>(
     statement: &mut Statement<'a>,
-    dialect: Dialect,
+    plan: Plan,
     owned: &Owned,
     key: &'a str,
     test: &'a TextTest,
@@ -114,12 +142,10 @@ fn owned_text<'a>(
     if *test == TextTest::Exists(false) {
         statement.push("NOT ");
     }
-    statement.push("EXISTS (");
-    select_owned(statement, dialect, owned);
-    statement.bind(key);
+    owns(statement, plan, owned, key);
     if !matches!(test, TextTest::Exists(_)) {
         statement.push(" AND ");
-        text(statement, dialect, "x.value", test);
+        text(statement, plan.dialect, "x.value", test);
     }
     statement.push(")");
 }

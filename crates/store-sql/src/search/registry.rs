@@ -35,7 +35,9 @@ const MODELS: Columns = Columns {
     tags: Owned {
         table: "registered_model_tags",
         index: "",
-        owner: "x.workspace = 'default' AND x.name = m.name",
+        of: "x.name",
+        owner: "m.name",
+        further: " AND x.workspace = 'default'",
     },
 };
 
@@ -49,7 +51,9 @@ const VERSIONS: Columns = Columns {
     tags: Owned {
         table: "model_version_tags",
         index: "",
-        owner: "x.workspace = 'default' AND x.name = v.name AND x.version = v.version",
+        of: "x.name",
+        owner: "v.name",
+        further: " AND x.workspace = 'default' AND x.version = v.version",
     },
 };
 
@@ -142,7 +146,7 @@ fn condition<'a>(
             statement.push(" ").bind(*value);
         }
         RegistryClause::Tag { key, test } => {
-            owned_text(statement, dialect, &columns.tags, key, test);
+            owned_text(statement, dialect.into(), &columns.tags, key, test);
         }
     });
 }
