@@ -14,6 +14,7 @@
 mod client;
 mod compare;
 mod database;
+mod endpoints;
 mod faults;
 mod replay;
 mod scenario;

@@ -1,0 +1,85 @@
+//! Every endpoint that tracking, models and the registry need is there; every other one says that it
+//! is not, so that clients take another way.
+
+use mlrs_testing::{Client, MlrsServer};
+
+/// MLflow's endpoints, each with what it is for.
+const ENDPOINTS: &str = include_str!("endpoints.txt");
+
+/// Endpoints that are there without being needed.
+const BEYOND: &[&str] = &[];
+
+/// Routes outside of the protocol definitions, with the status that an empty request gets.
+const ROUTES: &[(&str, &str, u16)] = &[
+    ("GET", "/health", 200),
+    ("GET", "/version", 200),
+    ("GET", "/metrics", 200),
+    ("GET", "/api/3.0/mlflow/server-info", 200),
+    ("GET", "/ajax-api/3.0/mlflow/server-info", 200),
+    ("GET", "/get-artifact", 400),
+    ("GET", "/model-versions/get-artifact", 400),
+    ("GET", "/ajax-api/2.0/mlflow/metrics/get-history-bulk", 400),
+    (
+        "GET",
+        "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval",
+        400,
+    ),
+    (
+        "POST",
+        "/ajax-api/2.0/mlflow/experiments/search-datasets",
+        400,
+    ),
+    (
+        "GET",
+        "/ajax-api/2.0/mlflow/logged-models/m-0/artifacts/files",
+        400,
+    ),
+];
+
+/// A path with something in each of its places.
+fn filled(path: &str) -> String {
+    path.split('/')
+        .map(|part| match part {
+            part if part.starts_with('{') || part.starts_with('<') => "x",
+            part => part,
+        })
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+#[test]
+fn what_is_needed_is_there_and_the_rest_says_that_it_is_not() {
+    let server = MlrsServer::start(&[]).unwrap();
+    let client = Client::new();
+    let ask = |method: &str, path: &str| {
+        let url = format!("{}{path}", server.address());
+        let body = (method != "GET").then_some(b"{}".as_slice());
+        let kind = body.map(|_| "application/json");
+        client.send(method, &url, kind, body).unwrap()
+    };
+    let mut needed = 0;
+    for line in ENDPOINTS.lines().filter(|line| !line.starts_with('#')) {
+        let parts: Vec<&str> = line.split(' ').collect();
+        let [purpose, method, version, path] = parts[..] else {
+            panic!("{line}");
+        };
+        for prefix in ["api", "ajax-api"] {
+            let answer = ask(method, &format!("/{prefix}/{version}{}", filled(path)));
+            let absent = answer.body.contains("ENDPOINT_NOT_FOUND");
+            if purpose == "CORE" || BEYOND.contains(&path) {
+                assert!(
+                    !absent && answer.status != 405,
+                    "{prefix} {line}: {answer:?}"
+                );
+            } else {
+                assert!(absent, "{prefix} {line}: {answer:?}");
+            }
+        }
+        needed += usize::from(purpose == "CORE");
+    }
+    assert_eq!(needed, 62);
+    for (method, path, status) in ROUTES {
+        let answer = ask(method, path);
+        assert_eq!(answer.status, *status, "{method} {path}: {answer:?}");
+    }
+}
