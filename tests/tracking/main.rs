@@ -16,6 +16,7 @@ mod compare;
 mod database;
 mod endpoints;
 mod faults;
+mod hostile;
 mod replay;
 mod scenario;
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use mlrs_store::StoreError;
 
-use crate::connection::{Connection, Dialect, Row, SqlError, Value};
+use crate::connection::{Connection, Row, SqlError};
 use crate::statement::Statement;
 
 /// The ids of a page, and where each stands in it.
@@ -50,7 +50,11 @@ impl Owners {
             return Ok(());
         }
         let mut statement = Statement::new(head);
-        self.list(connection.dialect(), &mut statement);
+        if self.whole_numbers {
+            statement.json_integers(connection.dialect(), &self.json);
+        } else {
+            statement.json_texts(connection.dialect(), &self.json);
+        }
         statement.push(tail);
         let mut run = None;
         connection.query(statement.text(), statement.values(), &mut |row| {
@@ -74,23 +78,6 @@ impl Owners {
             }
             Ok(())
         })
-    }
-
-    /// Adds the ids in parentheses, for `IN`.
-    fn list<'a>(&'a self, dialect: Dialect, statement: &mut Statement<'a>) {
-        let (before, after) = match (dialect, self.whole_numbers) {
-            (Dialect::Sqlite, _) => ("(SELECT value FROM json_each(", "))"),
-            (Dialect::Postgres, true) => (
-                "(SELECT CAST(value AS bigint) FROM json_array_elements_text(CAST(",
-                " AS json)))",
-            ),
-            (Dialect::Postgres, false) => (
-                "(SELECT value FROM json_array_elements_text(CAST(",
-                " AS json)))",
-            ),
-        };
-        statement.push(before);
-        statement.bind(Value::from(&self.json)).push(after);
     }
 }
 

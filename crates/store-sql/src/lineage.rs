@@ -166,7 +166,7 @@ fn datasets_of(
          LEFT JOIN input_tags t ON t.input_uuid = i.input_uuid AND t.name = 'mlflow.data.context' \
          WHERE d.experiment_id IN ",
     );
-    statement.list(experiment_ids.iter().copied());
+    statement.integers(connection.dialect(), experiment_ids.iter().copied());
     statement.push(" ORDER BY d.experiment_id, d.name, d.digest, t.value LIMIT ");
     statement.bind(limits::DATASETS);
     all(connection, statement.text(), statement.values(), |row| {

@@ -80,7 +80,7 @@ fn of_runs(
     statement
         .bind(key)
         .push(" AND m.run_uuid IN ")
-        .list(run_ids);
+        .texts(connection.dialect(), run_ids);
     statement.push(" ORDER BY m.run_uuid, m.timestamp, m.step, m.value LIMIT ");
     statement.bind(limit as i64);
     all(connection, statement.text(), statement.values(), |row| {

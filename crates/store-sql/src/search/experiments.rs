@@ -70,7 +70,7 @@ fn compare<'a>(statement: &mut Statement<'a>, dialect: Dialect, clause: &'a Expe
         ExperimentClause::Id { negated, ids } => {
             let operator = if *negated { " NOT IN " } else { " IN " };
             statement.push("e.experiment_id").push(operator);
-            statement.list(ids.iter().copied());
+            statement.integers(dialect, ids.iter().copied());
         }
         ExperimentClause::Time {
             attribute,

@@ -30,7 +30,7 @@ fn statement(dialect: Dialect, search: &LoggedModelSearch) -> Statement<'_> {
         joined(&mut statement, place, &order.key);
     }
     statement.push("WHERE l.experiment_id IN ");
-    statement.list(search.experiment_ids.iter().copied());
+    statement.integers(dialect, search.experiment_ids.iter().copied());
     statement.push(" AND l.lifecycle_stage <> 'deleted' AND ");
     filter(&mut statement, &search.filter, &mut |statement, clause| {
         compare(statement, dialect, clause, &search.datasets);
@@ -195,7 +195,7 @@ fn compare<'a>(
         LoggedModelClause::Status { negated, statuses } => {
             let operator = if *negated { " NOT IN " } else { " IN " };
             statement.push("l.status").push(operator);
-            statement.list(statuses.iter().copied());
+            statement.integers(dialect, statuses.iter().copied());
         }
         LoggedModelClause::Time {
             attribute,

@@ -67,7 +67,7 @@ fn text<'a>(
         }
         TextTest::In { negated, texts } => {
             let operator = if *negated { " NOT IN " } else { " IN " };
-            statement.push(column).push(operator).list(texts);
+            statement.push(column).push(operator).texts(dialect, texts);
         }
         TextTest::Exists(true) => {
             statement.push(column).push(" IS NOT NULL");

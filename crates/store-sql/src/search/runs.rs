@@ -63,7 +63,7 @@ fn plan(connection: &mut dyn Connection, search: &RunSearch) -> Result<Plan, Sto
     // The highest id of a row stands for how many there are: counting them would read them.
     let mut statement =
         Statement::new("SELECT 2 * count(*) >= (SELECT max(rowid) FROM runs) FROM runs r WHERE ");
-    candidates(&mut statement, search);
+    candidates(&mut statement, plan.dialect, search);
     let most = first(connection, statement.text(), statement.values(), |row| {
         row.boolean(0)
     })?;
@@ -74,9 +74,9 @@ fn plan(connection: &mut dyn Connection, search: &RunSearch) -> Result<Plan, Sto
 }
 
 /// Adds the condition that runs are of the experiments and the view.
-fn candidates(statement: &mut Statement<'_>, search: &RunSearch) {
+fn candidates(statement: &mut Statement<'_>, dialect: Dialect, search: &RunSearch) {
     statement.push("r.experiment_id IN ");
-    statement.list(search.experiment_ids.iter().copied());
+    statement.integers(dialect, search.experiment_ids.iter().copied());
     statement.push(" AND ");
     stages(statement, "r.lifecycle_stage", search.view);
 }
@@ -87,7 +87,7 @@ fn statement(plan: Plan, search: &RunSearch) -> Statement<'_> {
         joined(&mut statement, plan.dialect, place, &order.key);
     }
     statement.push("WHERE ");
-    candidates(&mut statement, search);
+    candidates(&mut statement, plan.dialect, search);
     statement.push(" AND ");
     filter(&mut statement, &search.filter, &mut |statement, clause| {
         compare(statement, plan, clause);
