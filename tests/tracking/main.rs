@@ -17,6 +17,7 @@ mod database;
 mod endpoints;
 mod faults;
 mod hostile;
+mod object_store;
 mod replay;
 mod scenario;
 

@@ -4,84 +4,33 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
-
 use common::{chain, resolver};
 use futures_util::TryStreamExt as _;
 use mlrs_artifacts::{
     ArtifactPath, CloudSettings, Server, StoreSettings, Transport, TransportSettings,
 };
 use mlrs_client::silent;
-use mlrs_testing::{python, skipped};
-
-/// Fills a bucket, prints the port, and serves until its input ends.
-const SERVER: &str = r#"
-import sys
-from moto.server import ThreadedMotoServer
-import boto3
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-server.start()
-port = server.get_host_and_port()[1]
-s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
-                  aws_access_key_id="a", aws_secret_access_key="b")
-s3.create_bucket(Bucket="box")
-for key, body in {
-    "models/m 1/MLmodel": b"flavors: {}", "models/m 1/data/weights.bin": bytes(range(256)) * 8192,
-    "models/m 1/data/": b"", "models/m 1/ä b#c.txt": b"x", "models/m 10/MLmodel": b"other",
-}.items():
-    s3.put_object(Bucket="box", Key=key, Body=body)
-print(port, flush=True)
-sys.stdin.read()
-"#;
-
-struct S3(Child, String);
-
-impl Drop for S3 {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The server, or a reason why there is none.
-fn start() -> Result<S3, String> {
-    let python = python().map_err(|error| error.to_string())?;
-    let has = Command::new(&python)
-        .args(["-c", "import moto.server, boto3"])
-        .output();
-    if !has.is_ok_and(|output| output.status.success()) {
-        return Err(format!("`{}` has no moto[server]", python.display()));
-    }
-    let mut child = Command::new(&python)
-        .args(["-c", SERVER])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let address = format!("http://127.0.0.1:{}", line.trim());
-    Ok(S3(child, address))
-}
+use mlrs_testing::{S3Server, skipped};
 
 #[tokio::test]
 async fn a_model_is_read_from_s3() {
-    let server = match start() {
+    let server = match S3Server::start() {
         Ok(server) => server,
-        Err(reason) => return skipped("s3:// against an S3 server", &reason),
+        Err(error) => return skipped("s3:// against an S3 server", &error.to_string()),
     };
-    let variables = [
-        ("MLFLOW_S3_ENDPOINT_URL", server.1.as_str()),
-        ("AWS_ACCESS_KEY_ID", "a"),
-        ("AWS_SECRET_ACCESS_KEY", "b"),
-    ];
+    let weights: Vec<u8> = (0..=255).cycle().take(256 * 8192).collect();
+    for (key, content) in [
+        ("m%201/MLmodel", b"flavors: {}".as_slice()),
+        ("m%201/data/weights.bin", weights.as_slice()),
+        ("m%201/data/", b""),
+        ("m%201/%C3%A4%20b%23c.txt", b"x"),
+        ("m%2010/MLmodel", b"other"),
+    ] {
+        server.put(&format!("models/{key}"), content).unwrap();
+    }
+    let variables = server.variables();
     let cache = tempfile::tempdir().unwrap();
     let resolver = resolver("", cache.path(), &variables);
-    let weights: Vec<u8> = (0..=255).cycle().take(256 * 8192).collect();
 
     let model = resolver
         .resolve("s3://box/models/m 1", &silent)

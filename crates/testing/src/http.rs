@@ -49,6 +49,25 @@ impl Client {
         read(url, self.agent.get(url).call())
     }
 
+    /// The bytes of a resource.
+    ///
+    /// # Errors
+    /// When there is no answer, or another than 200.
+    pub fn bytes(&self, url: &str) -> Result<Vec<u8>, Error> {
+        let no_answer = |reason: String| Error::NoAnswer {
+            url: url.to_owned(),
+            reason,
+        };
+        let answer = self.agent.get(url).call();
+        let mut answer = answer.map_err(|error| no_answer(error.to_string()))?;
+        if answer.status() != 200 {
+            return Err(no_answer(answer.status().to_string()));
+        }
+        let body = answer.body_mut().with_config().limit(u64::MAX);
+        body.read_to_vec()
+            .map_err(|error| no_answer(error.to_string()))
+    }
+
     /// Posts a body; without a content type, no such header is sent.
     ///
     /// # Errors

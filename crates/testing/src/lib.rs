@@ -8,6 +8,7 @@ mod places;
 mod postgres;
 mod process;
 mod python;
+mod s3;
 mod skip;
 mod tracking;
 
@@ -16,6 +17,7 @@ pub use places::{copy_files, fingerprint, home, workspace_root};
 pub use postgres::Postgres;
 pub use process::{AddressedProcess, Mlrs, mlrs_binary};
 pub use python::{Oracle, onnxruntime_library, python};
+pub use s3::S3Server;
 pub use skip::{SKIPPED_FILE, everything_required, skipped};
 pub use tracking::{MlflowServer, MlrsServer};
 
