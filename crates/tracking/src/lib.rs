@@ -11,6 +11,7 @@ mod handlers;
 mod metrics;
 mod registration;
 mod routes;
+mod routing;
 mod sent;
 mod state;
 

@@ -4,26 +4,20 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::State;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, get, on, put};
+use axum::routing::get;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use mlrs_api::endpoints::{self, AJAX};
-use mlrs_api::server_info::ServerInfo;
-use mlrs_api::{Endpoint, Method};
+use mlrs_api::endpoints;
 use mlrs_http::{ApiError, BrowserGuard, ErrorCode, RequestId, answer, browser};
-use mlrs_store::StoreError;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::call::{Named, Refused, call, finish};
 use crate::handlers::{
     artifacts, experiments, lineage, logged_models, metrics, model_versions, registered_models,
-    runs,
+    runs, server_info,
 };
+use crate::routing::{Routes, ajax_path, paths};
 use crate::state::TrackingState;
 
 /// The MLflow version whose API is spoken; `/version` answers it.
@@ -82,7 +76,7 @@ fn experiments_and_runs(routes: Routes) -> Routes {
             metrics::sampled_history,
         )
         .ajax(endpoints::GET_METRIC_HISTORY_BULK, metrics::history_of_runs)
-        .json(endpoints::GET_SERVER_INFO, server_info)
+        .json(endpoints::GET_SERVER_INFO, server_info::get)
 }
 
 fn logged_models_and_lineage(routes: Routes) -> Routes {
@@ -207,152 +201,6 @@ fn registry(routes: Routes) -> Routes {
             endpoints::DELETE_MODEL_VERSION_TAG,
             model_versions::delete_tag,
         )
-}
-
-/// A router that is filled from the endpoint table.
-struct Routes(Router<TrackingState>);
-
-impl Routes {
-    /// An endpoint under both prefixes.
-    fn json<T, U, E, F, H>(self, endpoint: Endpoint, handler: H) -> Self
-    where
-        T: DeserializeOwned + Send + 'static,
-        U: Serialize + 'static,
-        E: Into<Refused> + 'static,
-        F: Future<Output = Result<U, E>> + Send + 'static,
-        H: Fn(TrackingState, T) -> F + Clone + Send + Sync + 'static,
-    {
-        self.named(endpoint, move |state, _, request| handler(state, request))
-    }
-
-    /// An endpoint under both prefixes whose path names something.
-    fn named<T, U, E, F, H>(self, endpoint: Endpoint, handler: H) -> Self
-    where
-        T: DeserializeOwned + Send + 'static,
-        U: Serialize + 'static,
-        E: Into<Refused> + 'static,
-        F: Future<Output = Result<U, E>> + Send + 'static,
-        H: Fn(TrackingState, Named, T) -> F + Clone + Send + Sync + 'static,
-    {
-        let [api, ajax] = paths(endpoint);
-        self.at(&api, endpoint.method, handler.clone())
-            .at(&ajax, endpoint.method, handler)
-    }
-
-    /// An endpoint of MLflow's pages only.
-    fn ajax<T, U, E, F, H>(self, endpoint: Endpoint, handler: H) -> Self
-    where
-        T: DeserializeOwned + Send + 'static,
-        U: Serialize + 'static,
-        E: Into<Refused> + 'static,
-        F: Future<Output = Result<U, E>> + Send + 'static,
-        H: Fn(TrackingState, T) -> F + Clone + Send + Sync + 'static,
-    {
-        let handler = move |state, _, request| handler(state, request);
-        self.at(&ajax_path(endpoint), endpoint.method, handler)
-    }
-
-    fn at<T, U, E, F, H>(self, path: &str, method: Method, handler: H) -> Self
-    where
-        T: DeserializeOwned + Send + 'static,
-        U: Serialize + 'static,
-        E: Into<Refused> + 'static,
-        F: Future<Output = Result<U, E>> + Send + 'static,
-        H: Fn(TrackingState, Named, T) -> F + Clone + Send + Sync + 'static,
-    {
-        let answer =
-            move |State(state): State<TrackingState>, parts: RawPathParams, request: Request| {
-                let named = Named::new(&parts);
-                let handler = handler.clone();
-                call(state, request, move |state, request| {
-                    handler(state, named, request)
-                })
-            };
-        Self(self.0.route(path, on(filter(method), answer)))
-    }
-}
-
-impl Routes {
-    /// Paths that answer GET with a file. The handler gets the headers and the query.
-    fn file<F, H>(self, paths: &[String], handler: H) -> Self
-    where
-        F: Future<Output = Result<Response, Refused>> + Send + 'static,
-        H: Fn(TrackingState, Named, HeaderMap, String) -> F + Clone + Send + Sync + 'static,
-    {
-        let answer = async move |State(state): State<TrackingState>,
-                                 parts: RawPathParams,
-                                 request: Request| {
-            let (head, _) = request.into_parts();
-            let named = Named::new(&parts);
-            let query = head.uri.query().unwrap_or_default().to_owned();
-            let file = handler(state.clone(), named, head.headers.clone(), query);
-            finish(&state, &head, async |_| file.await).await
-        };
-        let route =
-            |router: Router<TrackingState>, path: &String| router.route(path, get(answer.clone()));
-        Self(paths.iter().fold(self.0, route))
-    }
-
-    /// Paths that take a file with PUT.
-    fn upload<F, H>(self, paths: &[String], handler: H) -> Self
-    where
-        F: Future<Output = Result<Response, Refused>> + Send + 'static,
-        H: Fn(TrackingState, Named, Body) -> F + Clone + Send + Sync + 'static,
-    {
-        let answer = async move |State(state): State<TrackingState>,
-                                 parts: RawPathParams,
-                                 request: Request| {
-            let (head, body) = request.into_parts();
-            let taken = handler(state.clone(), Named::new(&parts), body);
-            finish(&state, &head, async |_| taken.await).await
-        };
-        let route =
-            |router: Router<TrackingState>, path: &String| router.route(path, put(answer.clone()));
-        Self(paths.iter().fold(self.0, route))
-    }
-}
-
-/// The path of an endpoint under `/api` and under `/ajax-api`.
-fn paths(endpoint: Endpoint) -> [String; 2] {
-    let template = template(endpoint);
-    [
-        format!("{}{template}", endpoint.version.prefix()),
-        ajax_path(endpoint),
-    ]
-}
-
-fn ajax_path(endpoint: Endpoint) -> String {
-    let version = endpoint.version.prefix().trim_start_matches("/api");
-    format!("{AJAX}{version}{}", template(endpoint))
-}
-
-/// A template as the router writes it: `<path:name>` takes the rest of the path.
-fn template(endpoint: Endpoint) -> String {
-    let whole = endpoint.template;
-    match whole.split_once("<path:") {
-        Some((before, name)) => format!("{before}{{*{}}}", name.trim_end_matches('>')),
-        None => whole.to_owned(),
-    }
-}
-
-fn filter(method: Method) -> MethodFilter {
-    match method {
-        Method::Get => MethodFilter::GET,
-        Method::Post => MethodFilter::POST,
-        Method::Patch => MethodFilter::PATCH,
-        Method::Delete => MethodFilter::DELETE,
-        Method::Put => MethodFilter::PUT,
-    }
-}
-
-async fn server_info(
-    _state: TrackingState,
-    _request: serde::de::IgnoredAny,
-) -> Result<ServerInfo, StoreError> {
-    Ok(ServerInfo {
-        store_type: Some("SqlStore".to_owned()),
-        ..ServerInfo::default()
-    })
 }
 
 async fn health(id: RequestId) -> Response {

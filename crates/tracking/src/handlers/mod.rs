@@ -8,6 +8,7 @@ pub(crate) mod metrics;
 pub(crate) mod model_versions;
 pub(crate) mod registered_models;
 pub(crate) mod runs;
+pub(crate) mod server_info;
 
 use mlrs_store::Page;
 use mlrs_store::search::page_token;
