@@ -86,6 +86,10 @@ impl Replay {
     /// Puts names in the place of values, and orders what has no order.
     fn name(&self, value: &mut Value, key: &str) {
         match value {
+            // GraphQL has 64-bit integers as texts.
+            Value::String(text) if is_time(key) && text.parse::<i64>().is_ok() => {
+                *value = Value::from("time");
+            }
             Value::String(text) => {
                 for (name, value) in self.names.iter().filter(|(_, value)| value.len() > 5) {
                     *text = text.replace(value, &format!("${{{name}}}"));
@@ -98,7 +102,12 @@ impl Replay {
                 }
                 if matches!(
                     key,
-                    "params" | "tags" | "aliases" | "dataset_summaries" | "latest_versions"
+                    "params"
+                        | "tags"
+                        | "aliases"
+                        | "dataset_summaries"
+                        | "datasetSummaries"
+                        | "latest_versions"
                 ) || key == "metrics" && is_data(items)
                 {
                     items.sort_by_key(ToString::to_string);
@@ -125,6 +134,10 @@ fn is_time(key: &str) -> bool {
             | "last_updated_timestamp"
             | "creation_timestamp_ms"
             | "last_updated_timestamp_ms"
+            | "creationTime"
+            | "lastUpdateTime"
+            | "creationTimestamp"
+            | "lastUpdatedTimestamp"
     )
 }
 

@@ -59,7 +59,13 @@ impl From<AccessError> for Refused {
 }
 
 impl Refused {
-    fn into_error(self, id: &RequestId) -> ApiError {
+    /// What the client is told, where an answer has only room for a text.
+    pub(crate) fn into_message(self) -> String {
+        self.into_error(None).message().to_owned()
+    }
+
+    /// The error for the client; its cause goes to the log, with the request's id.
+    fn into_error(self, id: Option<&RequestId>) -> ApiError {
         match self {
             Self::Http(error) => error,
             Self::Store(error) => {
@@ -76,7 +82,7 @@ impl Refused {
 }
 
 /// What a client is told of artifacts that cannot be reached.
-fn of_artifacts(error: &AccessError, id: &RequestId) -> ApiError {
+fn of_artifacts(error: &AccessError, id: Option<&RequestId>) -> ApiError {
     use mlrs_artifacts::StoreError as Store;
     match error {
         AccessError::NotServed => {
@@ -113,7 +119,7 @@ fn of_artifacts(error: &AccessError, id: &RequestId) -> ApiError {
 }
 
 /// The cause of a failure is for the log, not for the client.
-fn log(error: &dyn Error, id: &RequestId) {
+fn log(error: &dyn Error, id: Option<&RequestId>) {
     let mut causes = Vec::new();
     let mut cause = error.source();
     while let Some(found) = cause {
@@ -121,7 +127,8 @@ fn log(error: &dyn Error, id: &RequestId) {
         cause = found.source();
     }
     if !causes.is_empty() {
-        tracing::error!(request_id = id.as_str(), %error, cause = causes.join(": "), "a request failed");
+        let request_id = id.map(RequestId::as_str);
+        tracing::error!(request_id, %error, cause = causes.join(": "), "a request failed");
     }
 }
 
@@ -164,7 +171,7 @@ pub(crate) async fn finish(
     let response = match outcome.unwrap_or_else(panicked) {
         Ok(response) => id.tag(response),
         Err(refused) => refused
-            .into_error(&id)
+            .into_error(Some(&id))
             .with_request_id(id.clone())
             .into_response(),
     };

@@ -7,6 +7,7 @@
 mod artifacts;
 mod call;
 mod file_answer;
+mod graphql;
 mod handlers;
 mod metrics;
 mod registration;
@@ -16,5 +17,6 @@ mod sent;
 mod state;
 
 pub use artifacts::Artifacts;
+pub use graphql::GraphqlLimits;
 pub use routes::router;
-pub use state::{TrackingSettings, TrackingState};
+pub use state::{StartError, TrackingSettings, TrackingState};

@@ -10,9 +10,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use mlrs_api::Method;
 use mlrs_api::endpoints;
 use mlrs_http::{ApiError, BrowserGuard, ErrorCode, RequestId, answer, browser};
 
+use crate::graphql;
 use crate::handlers::{
     artifacts, experiments, lineage, logged_models, metrics, model_versions, registered_models,
     runs, server_info,
@@ -33,6 +35,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 pub fn router(state: TrackingState, guard: Option<BrowserGuard>) -> Router {
     let table = experiments_and_runs(Routes(Router::new()));
     let table = registry(files(logged_models_and_lineage(table)));
+    let table = web_pages(table);
     let router = table
         .0
         .route("/health", get(health))
@@ -201,6 +204,13 @@ fn registry(routes: Routes) -> Routes {
             endpoints::DELETE_MODEL_VERSION_TAG,
             model_versions::delete_tag,
         )
+}
+
+/// What only MLflow's web pages ask for.
+fn web_pages(routes: Routes) -> Routes {
+    routes.at("/graphql", Method::Post, |state, _, request| {
+        graphql::handle(state, request)
+    })
 }
 
 async fn health(id: RequestId) -> Response {

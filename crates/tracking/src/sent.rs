@@ -94,7 +94,11 @@ pub(crate) fn query<T: DeserializeOwned>(query: &str) -> Result<T, StoreError> {
     value(&Value::Object(fields))
 }
 
-fn value<T: DeserializeOwned>(whole: &Value) -> Result<T, StoreError> {
+/// Reads what has been JSON already.
+///
+/// # Errors
+/// When a field has the wrong type.
+pub(crate) fn value<T: DeserializeOwned>(whole: &Value) -> Result<T, StoreError> {
     serde_path_to_error::deserialize(whole).map_err(|error| refused(whole, &error))
 }
 

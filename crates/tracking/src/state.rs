@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use apollo_compiler::Schema;
+use apollo_compiler::validation::Valid;
 use mlrs_http::{BodyLimits, BytesInFlight};
 use mlrs_store::rules::Truncate;
 use mlrs_store::{RegistryStore, TrackingStore};
 
 use crate::artifacts::Artifacts;
+use crate::graphql::{self, GraphqlLimits};
 use crate::metrics::TrackingMetrics;
 
 /// The limits of a tracking server.
@@ -21,6 +24,8 @@ pub struct TrackingSettings {
     pub read_timeout: Duration,
     /// What becomes of values that are too long: `MLFLOW_TRUNCATE_LONG_VALUES`.
     pub truncate: Truncate,
+    /// Limits on GraphQL documents.
+    pub graphql: GraphqlLimits,
 }
 
 impl Default for TrackingSettings {
@@ -31,8 +36,20 @@ impl Default for TrackingSettings {
             bytes_in_flight: 256 << 20,
             read_timeout: Duration::from_secs(30),
             truncate: Truncate::Cut,
+            graphql: GraphqlLimits::default(),
         }
     }
+}
+
+/// Why a server cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Two metrics have one name.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+    /// The schema of GraphQL is none.
+    #[error("the GraphQL schema is not valid: {0}")]
+    Schema(String),
 }
 
 /// What the handlers share; a clone is another handle on the same.
@@ -43,6 +60,7 @@ struct Shared {
     store: Arc<dyn TrackingStore>,
     registry: Arc<dyn RegistryStore>,
     artifacts: Artifacts,
+    graphql: Valid<Schema>,
     settings: TrackingSettings,
     limits: BodyLimits,
     budget: BytesInFlight,
@@ -53,17 +71,19 @@ impl TrackingState {
     /// The state of a server over these stores.
     ///
     /// # Errors
-    /// When the metrics cannot be registered.
+    /// When the metrics cannot be registered or the GraphQL schema is not valid: mistakes in this
+    /// crate.
     pub fn new(
         store: Arc<dyn TrackingStore>,
         registry: Arc<dyn RegistryStore>,
         artifacts: Artifacts,
         settings: TrackingSettings,
-    ) -> Result<Self, prometheus::Error> {
+    ) -> Result<Self, StartError> {
         Ok(Self(Arc::new(Shared {
             store,
             registry,
             artifacts,
+            graphql: graphql::schema().map_err(StartError::Schema)?,
             settings,
             limits: BodyLimits {
                 bytes: settings.body_bytes,
@@ -84,6 +104,14 @@ impl TrackingState {
 
     pub(crate) fn artifacts(&self) -> &Artifacts {
         &self.0.artifacts
+    }
+
+    pub(crate) fn graphql_schema(&self) -> &Valid<Schema> {
+        &self.0.graphql
+    }
+
+    pub(crate) fn graphql_limits(&self) -> GraphqlLimits {
+        self.0.settings.graphql
     }
 
     pub(crate) fn truncate(&self) -> Truncate {
