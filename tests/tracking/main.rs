@@ -18,6 +18,7 @@ mod endpoints;
 mod faults;
 mod hostile;
 mod object_store;
+mod pages;
 mod replay;
 mod scenario;
 

@@ -19,4 +19,16 @@ pub struct ServerInfo {
     /// Whether downloads may go in parts from presigned addresses.
     #[serde(deserialize_with = "nullable")]
     pub multipart_downloads_enabled: bool,
+    /// Parts that an operator can turn off.
+    #[serde(deserialize_with = "nullable")]
+    pub features_enabled: FeaturesEnabled,
+}
+
+/// Parts of a server that its web pages show only where they are there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FeaturesEnabled {
+    /// The gateway to language models.
+    #[serde(deserialize_with = "nullable")]
+    pub gateway: bool,
 }

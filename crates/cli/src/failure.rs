@@ -9,6 +9,7 @@ use mlrs_client::{ResolveError, SettingsError, UriError};
 use mlrs_mlmodel::archive::ArchiveError;
 use mlrs_mlmodel::directory::OpenError;
 use mlrs_onnxruntime::install::InstallError;
+use mlrs_tracking::PagesError;
 
 /// A message with a remedy, for errors that arise in this crate.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,9 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<Refusal>() {
         return error.hint.clone();
+    }
+    if let Some(error) = error.downcast_ref::<PagesError>() {
+        return Some(error.hint().to_owned());
     }
     if let Some(error) = error.downcast_ref::<OpenError>() {
         return error.hint();

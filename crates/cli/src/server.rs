@@ -10,7 +10,7 @@ use mlrs_artifacts::{CloudSettings, open_direct};
 use mlrs_http::{BrowserGuard, ServerSettings};
 use mlrs_store::rules::Truncate;
 use mlrs_store_sql::{DatabaseUri, SqlStore};
-use mlrs_tracking::{Artifacts, TrackingSettings, TrackingState};
+use mlrs_tracking::{Artifacts, GraphqlLimits, Pages, TrackingSettings, TrackingState};
 
 use crate::logging::{self, LogArguments};
 use crate::output;
@@ -47,6 +47,9 @@ pub(crate) struct Arguments {
         value_name = "URI"
     )]
     artifacts_destination: String,
+    /// The folder of MLflow's web pages: `mlflow/server/js/build` of its Python package
+    #[arg(long, env = "MLRS_UI_DIR", value_name = "DIR")]
+    ui_dir: Option<PathBuf>,
     /// The address to listen on; 0.0.0.0 is all of them
     #[arg(
         long,
@@ -71,9 +74,32 @@ pub(crate) struct Arguments {
     )]
     truncate_long_values: bool,
     #[command(flatten)]
+    graphql: GraphqlArguments,
+    #[command(flatten)]
     browsers: BrowserArguments,
     #[command(flatten)]
     log: LogArguments,
+}
+
+/// How much a GraphQL document may ask for.
+#[derive(Debug, Args)]
+struct GraphqlArguments {
+    /// Fields at the root of a GraphQL document
+    #[arg(
+        long,
+        default_value_t = 10,
+        env = "MLFLOW_SERVER_GRAPHQL_MAX_ROOT_FIELDS",
+        value_name = "COUNT"
+    )]
+    graphql_root_fields: usize,
+    /// Aliases in one level of a GraphQL document
+    #[arg(
+        long,
+        default_value_t = 10,
+        env = "MLFLOW_SERVER_GRAPHQL_MAX_ALIASES",
+        value_name = "COUNT"
+    )]
+    graphql_aliases: usize,
 }
 
 /// Which web pages may use the server.
@@ -180,6 +206,7 @@ fn database(text: &str) -> anyhow::Result<DatabaseUri> {
 async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
     let shutdown = mlrs_http::signals::shutdown_signal()
         .context("the handlers of signals cannot be installed")?;
+    let pages = arguments.ui_dir.as_deref().map(Pages::open).transpose()?;
     let uri = database(&arguments.backend_store_uri)?;
     let store = SqlStore::open(&uri, &arguments.default_artifact_root).await?;
     let settings = TrackingSettings {
@@ -188,12 +215,17 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
         } else {
             Truncate::Refuse
         },
+        graphql: GraphqlLimits {
+            root_fields: arguments.graphql.graphql_root_fields,
+            aliases: arguments.graphql.graphql_aliases,
+        },
         ..TrackingSettings::default()
     };
     let state = TrackingState::new(
         Arc::new(store.clone()),
         Arc::new(store),
         artifacts(arguments)?,
+        pages,
         settings,
     )?;
     let listener = mlrs_http::bind(&arguments.host, arguments.port).await?;

@@ -1,5 +1,6 @@
 //! A small blocking client that sends exactly what it is told and takes every answer as an answer.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Error;
@@ -13,6 +14,15 @@ pub struct Answer {
     pub content_type: String,
     /// The body; bytes that are not UTF-8 are replaced.
     pub body: String,
+}
+
+/// An answer with all its headers, their names in lower case.
+#[derive(Clone, Debug)]
+pub struct Headed {
+    /// The answer.
+    pub answer: Answer,
+    /// The last value of each header.
+    pub headers: BTreeMap<String, String>,
 }
 
 /// Keeps connections open between requests. Ignores proxies: the tests only ask this machine.
@@ -83,6 +93,32 @@ impl Client {
             request = request.header("content-type", content_type);
         }
         read(url, request.send(body))
+    }
+
+    /// Sends a request without a body, with these headers.
+    ///
+    /// # Errors
+    /// When the method or the URL is none, or there is no answer.
+    pub fn ask(&self, method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Headed, Error> {
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).map_err(|error| Error::NoAnswer {
+            url: url.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let response = self.agent.run(request);
+        let text = |value: &ureq::http::HeaderValue| {
+            String::from_utf8_lossy(value.as_bytes()).into_owned()
+        };
+        let headers = response.iter().flat_map(ureq::http::Response::headers);
+        let headers = headers.map(|(name, value)| (name.to_string(), text(value)));
+        let headers = headers.collect();
+        Ok(Headed {
+            headers,
+            answer: read(url, response)?,
+        })
     }
 
     /// Sends a request with any method and body; without a content type, no such header is sent.

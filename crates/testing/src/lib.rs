@@ -12,7 +12,7 @@ mod s3;
 mod skip;
 mod tracking;
 
-pub use http::{Answer, Client};
+pub use http::{Answer, Client, Headed};
 pub use places::{copy_files, fingerprint, home, workspace_root};
 pub use postgres::Postgres;
 pub use process::{AddressedProcess, Mlrs, mlrs_binary};

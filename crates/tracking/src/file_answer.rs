@@ -1,4 +1,5 @@
-//! A file as an answer: its type, a range of it, or that the client has it already.
+//! A file as an answer: its type, a range of it, or that the client has it already; and how it may be
+//! shown.
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -8,8 +9,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use mlrs_artifacts::{ArtifactPath, ArtifactStore, ByteStream, Stat};
@@ -63,11 +64,34 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// The file at `place`, always as an attachment: a page of an artifact must not run as the server's.
+/// How a browser may show a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Not at all, it is saved: a page among artifacts must not run as one of the server's.
+    Saved,
+    /// As a page of the server that may change at any time.
+    Checked,
+    /// As a part of the server's pages that never changes under its name.
+    Kept,
+}
+
+impl Shown {
+    /// For how long a browser need not ask again; 28 days are what MLflow grants.
+    fn cache_control(self) -> Option<&'static str> {
+        match self {
+            Self::Saved => None,
+            Self::Checked => Some("no-cache"),
+            Self::Kept => Some("public, max-age=2419200"),
+        }
+    }
+}
+
+/// The file at `place`.
 pub(crate) async fn of(
     store: &dyn ArtifactStore,
     place: &ArtifactPath,
     request: &HeaderMap,
+    shown: Shown,
 ) -> Result<Response, AccessError> {
     let found = store.stat(place).await?;
     if found.is_directory {
@@ -84,6 +108,7 @@ pub(crate) async fn of(
             StatusCode::NOT_MODIFIED,
             place,
             &found,
+            shown,
         ));
     }
     let part = match range(request, found.size, mark.as_deref()) {
@@ -101,6 +126,7 @@ pub(crate) async fn of(
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 place,
                 &found,
+                shown,
             ));
         }
     };
@@ -114,12 +140,12 @@ pub(crate) async fn of(
     let status = match &part {
         None => StatusCode::OK,
         Some(range) => {
-            let shown = format!("bytes {}-{}/{}", range.start, range.end - 1, found.size);
-            put(&mut response, CONTENT_RANGE, &shown);
+            let part = format!("bytes {}-{}/{}", range.start, range.end - 1, found.size);
+            put(&mut response, CONTENT_RANGE, &part);
             StatusCode::PARTIAL_CONTENT
         }
     };
-    Ok(described(response, status, place, &found))
+    Ok(described(response, status, place, &found, shown))
 }
 
 fn described(
@@ -127,17 +153,23 @@ fn described(
     status: StatusCode,
     place: &ArtifactPath,
     found: &Stat,
+    shown: Shown,
 ) -> Response {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    put(&mut response, CONTENT_TYPE, &media_type(place.name()));
-    put(
-        &mut response,
-        CONTENT_DISPOSITION,
-        &disposition(place.name()),
-    );
+    let name = place.name();
+    match shown.cache_control() {
+        None => {
+            put(&mut response, CONTENT_TYPE, &media_type(name));
+            put(&mut response, CONTENT_DISPOSITION, &disposition(name));
+        }
+        Some(cache) => {
+            put(&mut response, CONTENT_TYPE, &page_type(name));
+            put(&mut response, CACHE_CONTROL, cache);
+        }
+    }
     if let Some(tag) = &found.entity_tag {
         put(&mut response, ETAG, &format!("\"{tag}\""));
     }
@@ -158,18 +190,33 @@ fn put(response: &mut Response, name: http::HeaderName, value: &str) {
     }
 }
 
-/// The type of a file by its name, as MLflow guesses it.
+fn extension(name: &str) -> &str {
+    name.rsplit_once('.')
+        .map_or(name, |(_, extension)| extension)
+}
+
+/// The type of an artifact by its name, as MLflow guesses it.
 fn media_type(name: &str) -> String {
-    let extension = name
-        .rsplit_once('.')
-        .map_or(name, |(_, extension)| extension);
-    if TEXT.contains(&extension) {
+    if TEXT.contains(&extension(name)) {
         return "text/plain; charset=utf-8".to_owned();
     }
-    mime_guess::from_ext(extension)
+    guessed(name).to_owned()
+}
+
+/// The type of a part of a page; text is UTF-8.
+fn page_type(name: &str) -> String {
+    match guessed(name) {
+        // By its registered name, as MLflow has it.
+        "image/x-icon" => "image/vnd.microsoft.icon".to_owned(),
+        text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
+        other => other.to_owned(),
+    }
+}
+
+fn guessed(name: &str) -> &'static str {
+    mime_guess::from_ext(extension(name))
         .first_raw()
         .unwrap_or("application/octet-stream")
-        .to_owned()
 }
 
 /// `attachment` with the name, in both forms when it is not ASCII (RFC 6266, appendix D).
@@ -334,5 +381,21 @@ mod tests {
         assert_eq!(media_type("a.json"), "text/plain; charset=utf-8");
         assert_eq!(media_type("a.png"), "image/png");
         assert_eq!(media_type("a.pkl"), "application/octet-stream");
+    }
+
+    #[test]
+    fn parts_of_pages_have_the_types_that_browsers_insist_on() {
+        for (name, expected) in [
+            ("index.html", "text/html; charset=utf-8"),
+            ("main.c2f5f8d4.js", "text/javascript; charset=utf-8"),
+            ("main.css", "text/css; charset=utf-8"),
+            ("manifest.json", "application/json"),
+            ("a.svg", "image/svg+xml"),
+            ("favicon.ico", "image/vnd.microsoft.icon"),
+            ("a.woff2", "font/woff2"),
+            ("a.wasm", "application/wasm"),
+        ] {
+            assert_eq!(page_type(name), expected);
+        }
     }
 }

@@ -3,6 +3,9 @@
 //! A request goes one way: `sent` reads it into its wire type, a function of `handlers` asks a
 //! rule of `mlrs-store` what it means and the store to do it, `call` writes the answer, and counts
 //! and logs it. Routes come from the endpoint table of `mlrs-api`, each under `/api` and `/ajax-api`.
+//!
+//! MLflow's web pages are files that somebody built (`pages`); what they ask beyond the REST API is
+//! answered by `graphql` and `handlers::absent`.
 
 mod artifacts;
 mod call;
@@ -10,6 +13,7 @@ mod file_answer;
 mod graphql;
 mod handlers;
 mod metrics;
+mod pages;
 mod registration;
 mod routes;
 mod routing;
@@ -18,5 +22,6 @@ mod state;
 
 pub use artifacts::Artifacts;
 pub use graphql::GraphqlLimits;
+pub use pages::{Pages, PagesError};
 pub use routes::router;
 pub use state::{StartError, TrackingSettings, TrackingState};

@@ -13,11 +13,12 @@ use http::{HeaderMap, HeaderValue};
 use mlrs_api::Method;
 use mlrs_api::endpoints;
 use mlrs_http::{ApiError, BrowserGuard, ErrorCode, RequestId, answer, browser};
+use serde::de::IgnoredAny;
 
 use crate::graphql;
 use crate::handlers::{
-    artifacts, experiments, lineage, logged_models, metrics, model_versions, registered_models,
-    runs, server_info,
+    absent, artifacts, experiments, lineage, logged_models, metrics, model_versions, pages,
+    registered_models, runs, server_info,
 };
 use crate::routing::{Routes, ajax_path, paths};
 use crate::state::TrackingState;
@@ -206,10 +207,18 @@ fn registry(routes: Routes) -> Routes {
         )
 }
 
-/// What only MLflow's web pages ask for.
+/// MLflow's web pages, and what only they ask for.
 fn web_pages(routes: Routes) -> Routes {
-    routes.at("/graphql", Method::Post, |state, _, request| {
-        graphql::handle(state, request)
+    let routes = routes
+        .file(&["/".to_owned()], pages::first)
+        .file(&["/static-files/{*path}".to_owned()], pages::file)
+        .at("/graphql", Method::Post, |state, _, request| {
+            graphql::handle(state, request)
+        });
+    absent::ANSWERS.iter().fold(routes, |routes, known| {
+        routes.at(known.path, known.method, |_, _, _: IgnoredAny| {
+            std::future::ready(known.answer())
+        })
     })
 }
 

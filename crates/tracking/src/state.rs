@@ -12,6 +12,7 @@ use mlrs_store::{RegistryStore, TrackingStore};
 use crate::artifacts::Artifacts;
 use crate::graphql::{self, GraphqlLimits};
 use crate::metrics::TrackingMetrics;
+use crate::pages::Pages;
 
 /// The limits of a tracking server.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,7 @@ struct Shared {
     store: Arc<dyn TrackingStore>,
     registry: Arc<dyn RegistryStore>,
     artifacts: Artifacts,
+    pages: Option<Pages>,
     graphql: Valid<Schema>,
     settings: TrackingSettings,
     limits: BodyLimits,
@@ -68,7 +70,7 @@ struct Shared {
 }
 
 impl TrackingState {
-    /// The state of a server over these stores.
+    /// The state of a server over these stores, with MLflow's web pages if there are some.
     ///
     /// # Errors
     /// When the metrics cannot be registered or the GraphQL schema is not valid: mistakes in this
@@ -77,12 +79,14 @@ impl TrackingState {
         store: Arc<dyn TrackingStore>,
         registry: Arc<dyn RegistryStore>,
         artifacts: Artifacts,
+        pages: Option<Pages>,
         settings: TrackingSettings,
     ) -> Result<Self, StartError> {
         Ok(Self(Arc::new(Shared {
             store,
             registry,
             artifacts,
+            pages,
             graphql: graphql::schema().map_err(StartError::Schema)?,
             settings,
             limits: BodyLimits {
@@ -104,6 +108,10 @@ impl TrackingState {
 
     pub(crate) fn artifacts(&self) -> &Artifacts {
         &self.0.artifacts
+    }
+
+    pub(crate) fn pages(&self) -> Option<&Pages> {
+        self.0.pages.as_ref()
     }
 
     pub(crate) fn graphql_schema(&self) -> &Valid<Schema> {

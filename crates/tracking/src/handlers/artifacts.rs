@@ -15,7 +15,7 @@ use mlrs_store::rules::values::required;
 
 use crate::artifacts::{AccessError, Root};
 use crate::call::{Named, Refused};
-use crate::file_answer;
+use crate::file_answer::{self, Shown};
 use crate::handlers::Done;
 use crate::state::TrackingState;
 
@@ -109,7 +109,7 @@ pub(crate) async fn download_proxied(
 ) -> Result<Response, Refused> {
     let root = state.artifacts().proxied()?;
     let path = path_of(Some(&named.part("artifact_path")))?;
-    Ok(file_answer::of(&**root.store(), &path, &headers).await?)
+    Ok(file_answer::of(&**root.store(), &path, &headers, Shown::Saved).await?)
 }
 
 pub(crate) async fn upload_proxied(
@@ -180,5 +180,5 @@ pub(crate) async fn download(
 ) -> Result<Response, Refused> {
     let root = state.artifacts().root(uri)?;
     let place = root.place(path)?;
-    Ok(file_answer::of(&**root.store(), &place, headers).await?)
+    Ok(file_answer::of(&**root.store(), &place, headers, Shown::Saved).await?)
 }

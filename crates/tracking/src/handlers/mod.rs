@@ -1,11 +1,13 @@
 //! One function for each endpoint: ask a rule what the request means, the store to do it, and map.
 
+pub(crate) mod absent;
 pub(crate) mod artifacts;
 pub(crate) mod experiments;
 pub(crate) mod lineage;
 pub(crate) mod logged_models;
 pub(crate) mod metrics;
 pub(crate) mod model_versions;
+pub(crate) mod pages;
 pub(crate) mod registered_models;
 pub(crate) mod runs;
 pub(crate) mod server_info;

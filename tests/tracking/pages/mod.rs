@@ -1,0 +1,3 @@
+//! MLflow's web pages on `mlrs server`: the files themselves.
+
+mod files;
