@@ -3,6 +3,7 @@
 //! A development crate: nothing that is shipped uses it. It knows processes and HTTP, and nothing
 //! of mlrs itself, so that a test that uses it asks as a stranger would.
 
+mod browser;
 mod http;
 mod places;
 mod postgres;
@@ -12,6 +13,7 @@ mod s3;
 mod skip;
 mod tracking;
 
+pub use browser::{chromium, mlflow_pages};
 pub use http::{Answer, Client, Headed};
 pub use places::{copy_files, fingerprint, home, workspace_root};
 pub use postgres::Postgres;
