@@ -49,9 +49,9 @@ enum Task {
 #[derive(Subcommand)]
 enum Bench {
     /// Scoring requests
-    Serve(bench::Options),
+    Serve(bench::serve::Options),
     /// Whether memory stays flat over a million requests
-    Memory(bench::MemoryOptions),
+    Memory(bench::serve::MemoryOptions),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -63,10 +63,10 @@ fn main() -> anyhow::Result<()> {
         Task::Differential { report } => test::differential(report.as_deref()),
         Task::Bench {
             what: Bench::Serve(options),
-        } => bench::serve(options),
+        } => bench::serve::run(options),
         Task::Bench {
             what: Bench::Memory(options),
-        } => bench::memory(options),
-        Task::BenchBaseline => bench::baseline::run(),
+        } => bench::serve::memory(options),
+        Task::BenchBaseline => bench::serve::baseline::run(),
     }
 }

@@ -3,14 +3,16 @@
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use super::processes::Group;
+
 /// How long a server may take to answer for the first time.
 const PATIENCE: Duration = Duration::from_mins(2);
-
 /// A running server, ended with this value together with all its processes.
 pub struct Subject {
     child: Child,
@@ -22,15 +24,15 @@ pub struct Subject {
 
 impl Drop for Subject {
     fn drop(&mut self) {
-        let group = format!("-{}", self.child.id());
-        drop(Command::new("kill").args(["-KILL", "--", &group]).status());
+        self.signal("KILL");
         drop(self.child.wait());
     }
 }
 
 impl Subject {
-    /// Starts a server that listens on `port`, or that prints its address when there is none.
-    pub fn start(mut command: Command, port: Option<u16>) -> anyhow::Result<Self> {
+    /// Starts a server that listens on `port`, or that prints its address when there is none. It is
+    /// ready when it answers 200 on the path `probe`.
+    pub fn start(mut command: Command, port: Option<u16>, probe: &str) -> anyhow::Result<Self> {
         command
             .process_group(0)
             .stdin(Stdio::null())
@@ -53,7 +55,7 @@ impl Subject {
             address,
             ready: Duration::ZERO,
         };
-        while !subject.answers() {
+        while !subject.answers(probe) {
             if begin.elapsed() > PATIENCE || subject.child.try_wait()?.is_some() {
                 bail!("{command:?} did not become ready");
             }
@@ -63,46 +65,49 @@ impl Subject {
         Ok(subject)
     }
 
-    fn answers(&self) -> bool {
-        self.get_ping()
+    fn answers(&self, path: &str) -> bool {
+        self.get(path)
             .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
-    fn get_ping(&self) -> std::io::Result<String> {
+    fn get(&self, path: &str) -> std::io::Result<String> {
         let host = self.address.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         write!(
             stream,
-            "GET /ping HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
     }
 
-    /// Resident memory of all its processes, in MiB.
-    pub fn resident(&self) -> f64 {
-        let group = self.child.id().to_string();
-        let mut kibibytes = 0.0;
-        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let of =
-                |file: &str| std::fs::read_to_string(entry.path().join(file)).unwrap_or_default();
-            // The fifth field is the process group; the name before it may hold anything.
-            let stat = of("stat");
-            let fields = stat.rsplit(") ").next().unwrap_or_default();
-            if fields.split(' ').nth(2) != Some(&group) {
-                continue;
-            }
-            let status = of("status");
-            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-            let value = line.and_then(|line| line.trim().strip_suffix(" kB"));
-            kibibytes += value
-                .and_then(|value| value.trim().parse::<f64>().ok())
-                .unwrap_or_default();
-        }
-        kibibytes / 1024.0
+    /// Its processes.
+    pub fn group(&self) -> Group {
+        Group(self.child.id())
     }
+
+    fn signal(&self, name: &str) {
+        let group = format!("-{}", self.child.id());
+        let mut kill = Command::new("kill");
+        kill.args([&format!("-{name}"), "--", &group]);
+        // The group may have ended before, and nobody needs to read that.
+        drop(kill.stderr(Stdio::null()).status());
+    }
+}
+
+/// A port that nothing listens on.
+pub fn free_port() -> anyhow::Result<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Lets a command find the programs of the interpreter's environment by their names.
+pub fn tools_first(command: &mut Command, python: &Path) {
+    let tools = python.parent().unwrap_or(Path::new(""));
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", tools.display()));
 }
 
 fn read_address(child: &mut Child) -> anyhow::Result<String> {

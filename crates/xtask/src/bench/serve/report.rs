@@ -5,13 +5,8 @@ use std::fmt::Write as _;
 use super::{
     CASES, Figures, LIMIT, MLFLOW, MLSERVER, Measured, ONNXRUNTIME, Options, TRACT, VALUE,
 };
-
-/// The median of one figure over the rounds.
-fn median(figures: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
-    let mut values: Vec<f64> = figures.iter().map(of).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
+use crate::bench::document::machine;
+use crate::bench::figures::{Target, median, target_table};
 
 /// The whole report as markdown.
 pub fn markdown(measured: &Measured, options: &Options) -> String {
@@ -59,9 +54,6 @@ pub fn markdown(measured: &Measured, options: &Options) -> String {
     text
 }
 
-/// A target: what it is, the figure, the bound, and whether more is better.
-type Target = (&'static str, Option<f64>, f64, bool);
-
 fn targets(measured: &Measured) -> String {
     let value = |case: usize, name, of: fn(&Figures) -> f64| {
         measured
@@ -72,80 +64,40 @@ fn targets(measured: &Measured) -> String {
         let rate: fn(&Figures) -> f64 = |figures| figures.load.rate;
         Some(value(case, ONNXRUNTIME, rate)? / value(case, other, rate)?)
     };
-    let list: [Target; 9] = [
-        (
+    let text = target_table(&[
+        Target::at_least(
             "1 row, logistic, ONNX Runtime: of the bare handler",
             ratio(0, LIMIT),
             0.60,
-            true,
         ),
-        (
+        Target::at_least(
             "1 row, forest of 100, ONNX Runtime: of the bare handler",
             ratio(2, LIMIT),
             0.40,
-            true,
         ),
-        (
+        Target::at_least(
             "1,000 rows, logistic: × the `serde_json::Value` handler",
             ratio(3, VALUE),
             4.0,
-            true,
         ),
-        ("data frame, 1 row: × MLflow", ratio(0, MLFLOW), 100.0, true),
-        ("tensor, 1 row: × MLflow", ratio(1, MLFLOW), 40.0, true),
-        (
-            "data frame, 1,000 rows: × MLflow",
-            ratio(3, MLFLOW),
-            40.0,
-            true,
-        ),
-        (
+        Target::at_least("data frame, 1 row: × MLflow", ratio(0, MLFLOW), 100.0),
+        Target::at_least("tensor, 1 row: × MLflow", ratio(1, MLFLOW), 40.0),
+        Target::at_least("data frame, 1,000 rows: × MLflow", ratio(3, MLFLOW), 40.0),
+        Target::at_most(
             "start to ready, ms",
             value(0, ONNXRUNTIME, |figures| figures.ready),
             100.0,
-            false,
         ),
-        (
+        Target::at_most(
             "memory after the load, ONNX Runtime, MiB",
             value(0, ONNXRUNTIME, |figures| figures.memory),
             60.0,
-            false,
         ),
-        (
+        Target::at_most(
             "memory after the load, tract, MiB",
             value(0, TRACT, |figures| figures.memory),
             30.0,
-            false,
         ),
-    ];
-    let mut text = String::from("## Targets\n\n| what | figure | target | |\n|---|---|---|---|\n");
-    for (what, figure, bound, more) in list {
-        let Some(figure) = figure else { continue };
-        let met = if more {
-            figure >= bound
-        } else {
-            figure <= bound
-        };
-        let sign = if more { "≥" } else { "≤" };
-        let verdict = if met { "met" } else { "missed" };
-        let _ = writeln!(
-            text,
-            "| {what} | {figure:.2} | {sign} {bound} | {verdict} |"
-        );
-    }
-    text
-}
-
-/// The processor and the number of its cores.
-fn machine() -> String {
-    let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = information
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .and_then(|rest| rest.split(": ").nth(1));
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    format!(
-        "{cores} cores of {}",
-        name.unwrap_or("an unknown processor").trim()
-    )
+    ]);
+    format!("## Targets\n\n{text}")
 }

@@ -30,12 +30,12 @@ pub fn run(options: MemoryOptions) -> anyhow::Result<()> {
         let subject = bench.start(name, case)?;
         let url = format!("{}/invocations", subject.address);
         let body = bench.folder.join(case.body);
-        println!("{name}: {:.1} MiB when ready", subject.resident());
+        println!("{name}: {:.1} MiB when ready", subject.group().resident());
         let (mut sent, mut first) = (0, None);
         while sent < options.requests {
             let load = load::run(&url, &body, ROUND, &bench.folder)?;
             sent += (load.rate * f64::from(ROUND)) as u64;
-            let held = subject.resident();
+            let held = subject.group().resident();
             let before = *first.get_or_insert(held);
             println!("{name}: {held:.1} MiB after {sent} requests");
             if held > before * (1.0 + options.growth / 100.0) {

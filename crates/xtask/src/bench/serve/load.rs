@@ -5,16 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-/// What a run of load measured.
-#[derive(Clone, Copy, Debug)]
-pub struct Load {
-    /// Requests a second.
-    pub rate: f64,
-    /// Median latency in milliseconds.
-    pub p50: f64,
-    /// 99th percentile of latency in milliseconds.
-    pub p99: f64,
-}
+use crate::bench::figures::Load;
 
 /// Sends the body in `body` to `url` for so many seconds.
 pub fn run(url: &str, body: &Path, seconds: u32, scratch: &Path) -> anyhow::Result<Load> {
