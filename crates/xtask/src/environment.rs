@@ -15,6 +15,12 @@ const REQUIREMENTS: &str = "tests/python/requirements.txt";
 /// The requirements of MLServer.
 const MLSERVER: &str = "crates/xtask/bench/mlserver-requirements.txt";
 
+/// The requirements of `FastTrackML`.
+const FASTTRACKML: &str = "crates/xtask/bench/fasttrackml-requirements.txt";
+
+/// The requirements of MLflow on PostgreSQL.
+const POSTGRES: &str = "crates/xtask/bench/postgres-requirements.txt";
+
 /// The interpreter of an environment that holds the requirements; made when it is not there.
 pub fn python() -> anyhow::Result<PathBuf> {
     if let Some(given) = std::env::var_os("MLRS_TEST_PYTHON") {
@@ -26,6 +32,17 @@ pub fn python() -> anyhow::Result<PathBuf> {
 /// The interpreter of an environment that holds MLServer; made when it is not there.
 pub fn mlserver() -> anyhow::Result<PathBuf> {
     environment("mlserver", MLSERVER)
+}
+
+/// The interpreter of an environment that holds `FastTrackML`; made when it is not there.
+pub fn fasttrackml() -> anyhow::Result<PathBuf> {
+    environment("fasttrackml", FASTTRACKML)
+}
+
+/// The interpreter of an environment with MLflow and a driver for PostgreSQL; made when it is not
+/// there.
+pub fn mlflow_on_postgres() -> anyhow::Result<PathBuf> {
+    environment("postgres", POSTGRES)
 }
 
 /// The interpreter of the environment `name`, which holds exactly these requirements.
@@ -98,13 +115,18 @@ mod tests {
 
     #[test]
     fn every_requirement_is_pinned() {
-        for file in [REQUIREMENTS, MLSERVER] {
+        for (file, mlflow) in [
+            (REQUIREMENTS, "mlflow==3.17.2"),
+            (MLSERVER, "mlflow==3.17.2"),
+            (FASTTRACKML, "mlflow==2.22.5"),
+            (POSTGRES, "mlflow==3.17.2"),
+        ] {
             let text = std::fs::read_to_string(workspace_root().join(file)).unwrap();
             let lines = text
                 .lines()
                 .filter(|line| !line.starts_with('#') && !line.is_empty());
             let lines: Vec<_> = lines.collect();
-            assert!(lines.contains(&"mlflow==3.17.2"), "{lines:?}");
+            assert!(lines.contains(&mlflow), "{lines:?}");
             assert!(lines.iter().all(|line| line.contains("==")), "{lines:?}");
         }
     }

@@ -1,7 +1,8 @@
 //! The project's own commands.
 //!
 //! `cargo xtask test` prepares what the tests need and runs all of them; `cargo xtask differential`
-//! compares the built binary with MLflow and writes the report; `cargo xtask bench serve` measures.
+//! compares the built binary with MLflow and writes the report; `cargo xtask bench serve` and
+//! `cargo xtask bench tracking` measure.
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
 mod bench;
@@ -50,6 +51,8 @@ enum Task {
 enum Bench {
     /// Scoring requests
     Serve(bench::serve::Options),
+    /// The tracking server, beside those of others
+    Tracking(bench::tracking::Options),
     /// Whether memory stays flat over a million requests
     Memory(bench::serve::MemoryOptions),
 }
@@ -64,6 +67,9 @@ fn main() -> anyhow::Result<()> {
         Task::Bench {
             what: Bench::Serve(options),
         } => bench::serve::run(options),
+        Task::Bench {
+            what: Bench::Tracking(options),
+        } => bench::tracking::run(options),
         Task::Bench {
             what: Bench::Memory(options),
         } => bench::serve::memory(options),

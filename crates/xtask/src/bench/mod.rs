@@ -1,12 +1,13 @@
 //! The benchmarks, and what they share: servers as processes, medians and targets, the report.
 //!
-//! [`serve`] measures scoring requests.
+//! [`serve`] measures scoring requests, [`tracking`] the tracking server.
 
 mod document;
 mod figures;
 mod processes;
 pub mod serve;
 mod subject;
+pub mod tracking;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! A server under measurement: started, asked until it answers, weighed, ended.
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -13,6 +13,9 @@ use super::processes::Group;
 
 /// How long a server may take to answer for the first time.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// How long a server may take to end when it is asked to.
+const FAREWELL: Duration = Duration::from_secs(30);
+
 /// A running server, ended with this value together with all its processes.
 pub struct Subject {
     child: Child,
@@ -33,10 +36,11 @@ impl Subject {
     /// Starts a server that listens on `port`, or that prints its address when there is none. It is
     /// ready when it answers 200 on the path `probe`.
     pub fn start(mut command: Command, port: Option<u16>, probe: &str) -> anyhow::Result<Self> {
+        let mut errors = tempfile::tempfile()?;
         command
             .process_group(0)
             .stdin(Stdio::null())
-            .stderr(Stdio::null());
+            .stderr(errors.try_clone()?);
         command.stdout(if port.is_some() {
             Stdio::null()
         } else {
@@ -57,7 +61,8 @@ impl Subject {
         };
         while !subject.answers(probe) {
             if begin.elapsed() > PATIENCE || subject.child.try_wait()?.is_some() {
-                bail!("{command:?} did not become ready");
+                let errors = last_lines(&mut errors)?;
+                bail!("{command:?} did not become ready:\n{errors}");
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -88,6 +93,19 @@ impl Subject {
         Group(self.child.id())
     }
 
+    /// Asks it to end, and waits until it has.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        self.signal("TERM");
+        let begin = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if begin.elapsed() > FAREWELL {
+                bail!("`{}` does not end", self.address);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     fn signal(&self, name: &str) {
         let group = format!("-{}", self.child.id());
         let mut kill = Command::new("kill");
@@ -110,6 +128,17 @@ pub fn tools_first(command: &mut Command, python: &Path) {
     command.env("PATH", format!("{}:{path}", tools.display()));
 }
 
+/// The end of what a server wrote to standard error.
+fn last_lines(errors: &mut std::fs::File) -> std::io::Result<String> {
+    /// Enough for the last message of a traceback.
+    const LENGTH: usize = 600;
+    let mut text = Vec::new();
+    errors.seek(SeekFrom::Start(0))?;
+    errors.read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(LENGTH)..]).into_owned();
+    Ok(text.trim().to_owned())
+}
+
 fn read_address(child: &mut Child) -> anyhow::Result<String> {
     let output = child.stdout.take().context("the server has no output")?;
     let mut lines = BufReader::new(output).lines();
@@ -127,4 +156,22 @@ fn read_address(child: &mut Child) -> anyhow::Result<String> {
         }
     }
     bail!("the server ended before it said its address")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_ends_says_why() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such driver >&2; exit 1"]);
+        let port = free_port().unwrap();
+        let error = Subject::start(command, Some(port), "/").err().unwrap();
+        let text = error.to_string();
+        assert!(
+            text.contains("did not become ready:\nno such driver"),
+            "{text}"
+        );
+    }
 }
