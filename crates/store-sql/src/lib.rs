@@ -23,6 +23,7 @@ mod pool;
 mod postgres;
 mod registered_models;
 mod runs;
+mod sampled;
 mod schema;
 mod search;
 mod sqlite;

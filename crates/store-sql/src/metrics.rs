@@ -7,6 +7,7 @@ use mlrs_store::{MetricQuery, MetricStore, Page, StoreError};
 use crate::connection::{Connection, Row, SqlError, all};
 use crate::open::SqlStore;
 use crate::runs::value_of;
+use crate::sampled::{Series, sampled};
 use crate::search::cut;
 use crate::statement::Statement;
 
@@ -43,8 +44,11 @@ fn history(
     Ok(Page { items, next_offset })
 }
 
-/// The value, the time and the step of a point in four columns from `column` on.
-fn point(row: &dyn Row, column: usize) -> Result<(f64, i64, i64), SqlError> {
+/// A value, its time and its step.
+pub(crate) type Point = (f64, i64, i64);
+
+/// The point in four columns from `column` on.
+pub(crate) fn point(row: &dyn Row, column: usize) -> Result<Point, SqlError> {
     let value = value_of(row.real(column)?, row.boolean(column + 3)?);
     let timestamp = row.integer(column + 1)?.unwrap_or_default();
     Ok((
@@ -54,11 +58,7 @@ fn point(row: &dyn Row, column: usize) -> Result<(f64, i64, i64), SqlError> {
     ))
 }
 
-fn with_run(
-    run_id: String,
-    key: &str,
-    (value, timestamp, step): (f64, i64, i64),
-) -> MetricWithRunId {
+fn with_run(run_id: String, key: &str, (value, timestamp, step): Point) -> MetricWithRunId {
     MetricWithRunId {
         key: key.to_owned(),
         value,
@@ -88,61 +88,6 @@ fn of_runs(
     })
 }
 
-/// The rows are dealt to `points` buckets of the same size in the order of steps, the first of each
-/// bucket is taken, and the last row of all.
-fn sampled(
-    connection: &mut dyn Connection,
-    run_id: &str,
-    key: &str,
-    steps: Option<(i64, i64)>,
-    points: u64,
-) -> Result<Vec<MetricWithRunId>, StoreError> {
-    const ORDER: &str = "ORDER BY m.step, m.timestamp, m.value, m.is_nan";
-    let mut statement = Statement::new(
-        "SELECT value, timestamp, step, is_nan FROM (SELECT m.value, m.timestamp, m.step, \
-         m.is_nan, row_number() OVER (",
-    );
-    statement
-        .push(ORDER)
-        .push(") - 1 AS place, count(*) OVER () AS total FROM metrics m WHERE m.run_uuid = ");
-    statement.bind(run_id).push(" AND m.key = ").bind(key);
-    if let Some((from, to)) = steps {
-        statement.push(" AND m.step >= ").bind(from);
-        statement.push(" AND m.step <= ").bind(to);
-    }
-    let points = points.max(1) as i64;
-    // As NTILE deals them: the first `total % points` buckets have one row more than the others.
-    statement
-        .push(") s WHERE place = total - 1 OR total <= ")
-        .bind(points)
-        .push(" OR (place < (total % ")
-        .bind(points)
-        .push(") * (total / ")
-        .bind(points)
-        .push(" + 1) AND place % (total / ")
-        .bind(points)
-        .push(" + 1) = 0) OR (place >= (total % ")
-        .bind(points)
-        .push(") * (total / ")
-        .bind(points)
-        .push(" + 1) AND (place - (total % ")
-        .bind(points)
-        .push(") * (total / ")
-        .bind(points)
-        // With fewer rows than buckets the size is 0, and the first condition holds.
-        .push(" + 1)) % nullif(total / ")
-        .bind(points)
-        .push(", 0) = 0) ORDER BY place");
-    let mut items = all(connection, statement.text(), statement.values(), |row| {
-        Ok(with_run(run_id.to_owned(), key, point(row, 0)?))
-    })?;
-    // The last row takes the place of the last bucket's first one.
-    if items.len() as i64 > points {
-        items.swap_remove(points as usize - 1);
-    }
-    Ok(items)
-}
-
 #[async_trait]
 impl MetricStore for SqlStore {
     async fn metric_history(&self, query: MetricQuery) -> Result<Page<Metric>, StoreError> {
@@ -170,7 +115,11 @@ impl MetricStore for SqlStore {
         self.read(move |connection| {
             let mut all = Vec::new();
             for run_id in &run_ids {
-                all.extend(sampled(connection, run_id, &key, steps, points)?);
+                let key = key.as_str();
+                let series = Series { run_id, key, steps };
+                let found = sampled(connection, series, points)?;
+                let found = found.into_iter();
+                all.extend(found.map(|point| with_run(run_id.clone(), key, point)));
             }
             Ok(all)
         })
