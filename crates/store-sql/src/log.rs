@@ -73,11 +73,13 @@ fn put_metrics(
     if metrics.is_empty() {
         return Ok(());
     }
-    let points = metrics.iter().map(Point::of);
+    // In the order of the indexes, which then grow page by page.
+    let mut points: Vec<Point<'_>> = metrics.iter().map(Point::of).collect();
+    points.sort_unstable_by_key(|point| (point.key, point.timestamp, point.step));
     connection.execute_rows(
         "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) \
          VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        &mut points.map(|point| row_of(&point, run_id)),
+        &mut points.iter().map(|point| row_of(point, run_id)),
     )?;
     // In the order of keys, as MLflow locks these rows: two that log at once never wait in a ring.
     let mut latest: Vec<Point<'_>> = latest_of(metrics).into_values().collect();

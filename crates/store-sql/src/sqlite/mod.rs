@@ -25,6 +25,9 @@ const BUSY: Duration = Duration::from_secs(20);
 /// Readers beyond this wait: they share the machine's cores.
 const MOST_READERS: usize = 8;
 
+/// Pages that a connection keeps, in KiB: those of the indexes that a search among 20,000 runs reads.
+const CACHE_KIB: i64 = 8192;
+
 /// A database file, open.
 pub(crate) struct Sqlite {
     path: PathBuf,
@@ -101,7 +104,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<rusqlite::Connection, rusqli
     connection.pragma_update(None, "foreign_keys", true)?;
     // `LIKE` tells upper from lower case, as MLflow's connections have it.
     connection.pragma_update(None, "case_sensitive_like", true)?;
-    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }
