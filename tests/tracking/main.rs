@@ -16,6 +16,7 @@ mod compare;
 mod database;
 mod endpoints;
 mod faults;
+mod flags;
 mod hostile;
 mod object_store;
 mod pages;

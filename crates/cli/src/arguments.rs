@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Serve(serve::Arguments),
     /// Track runs: MLflow's tracking server
     #[command(visible_alias = "ui")]
-    Server(server::Arguments),
+    Server(Box<server::Arguments>),
     /// Predict from a file, without a server
     Predict(predict::Arguments),
     /// Show what a model is, and which backend would serve it

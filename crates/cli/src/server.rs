@@ -1,5 +1,7 @@
 //! `mlrs server`: tracking over MLflow's REST API.
 
+mod refused;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,11 +12,12 @@ use mlrs_artifacts::{CloudSettings, open_direct};
 use mlrs_http::{BrowserGuard, ServerSettings};
 use mlrs_store::rules::Truncate;
 use mlrs_store_sql::{DatabaseUri, SqlStore};
-use mlrs_tracking::{Artifacts, GraphqlLimits, Pages, TrackingSettings, TrackingState};
+use mlrs_tracking::{Artifacts, GraphqlLimits, Pages, Stores, TrackingSettings, TrackingState};
 
 use crate::logging::{self, LogArguments};
 use crate::output;
 use crate::serve::cores;
+use refused::RefusedArguments;
 
 /// Arguments of `mlrs server`.
 #[derive(Debug, Args)]
@@ -31,22 +34,30 @@ pub(crate) struct Arguments {
         value_name = "URI"
     )]
     backend_store_uri: String,
-    /// Where experiments have their artifacts that name no place
+    /// The database of registered models [default: the one above]
+    #[arg(long, env = "MLFLOW_REGISTRY_STORE_URI", value_name = "URI")]
+    registry_store_uri: Option<String>,
+    #[command(flatten)]
+    artifacts: ArtifactArguments,
+    /// Begin every path of this server with this, such as `/mlflow`
     #[arg(
         long,
-        default_value = "mlflow-artifacts:/",
-        env = "MLFLOW_DEFAULT_ARTIFACT_ROOT",
-        value_name = "URI"
+        env = "MLFLOW_STATIC_PREFIX",
+        value_parser = static_prefix,
+        value_name = "PATH"
     )]
-    default_artifact_root: String,
-    /// Where artifacts of `mlflow-artifacts:` are kept: a folder, or s3:, gs: or Azure
+    static_prefix: Option<String>,
+    /// Threads that answer requests [default: the cores of this machine]
     #[arg(
+        short,
         long,
-        default_value = "./mlartifacts",
-        env = "MLFLOW_ARTIFACTS_DESTINATION",
-        value_name = "URI"
+        env = "MLFLOW_WORKERS",
+        value_parser = clap::value_parser!(u16).range(1..),
+        value_name = "COUNT"
     )]
-    artifacts_destination: String,
+    workers: Option<u16>,
+    #[command(flatten)]
+    refused: RefusedArguments,
     /// The folder of MLflow's web pages: `mlflow/server/js/build` of its Python package
     #[arg(long, env = "MLRS_UI_DIR", value_name = "DIR")]
     ui_dir: Option<PathBuf>,
@@ -79,6 +90,40 @@ pub(crate) struct Arguments {
     browsers: BrowserArguments,
     #[command(flatten)]
     log: LogArguments,
+}
+
+/// Where artifacts are, and who passes them on.
+#[derive(Debug, Args)]
+struct ArtifactArguments {
+    /// Where experiments have their artifacts that name no place [default: mlflow-artifacts:/, through
+    /// this server; ./mlruns when it serves none]
+    #[arg(long, env = "MLFLOW_DEFAULT_ARTIFACT_ROOT", value_name = "URI")]
+    default_artifact_root: Option<String>,
+    /// Where artifacts of `mlflow-artifacts:` are kept: a folder, or s3:, gs: or Azure
+    #[arg(
+        long,
+        default_value = "./mlartifacts",
+        env = "MLFLOW_ARTIFACTS_DESTINATION",
+        value_name = "URI"
+    )]
+    artifacts_destination: String,
+    /// Do not pass artifacts through this server: clients reach their store themselves
+    #[arg(long, conflicts_with = "artifacts_only")]
+    no_serve_artifacts: bool,
+    #[arg(
+        long,
+        hide = true,
+        env = "MLFLOW_SERVE_ARTIFACTS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    serve_artifacts: bool,
+    /// Serve artifacts and nothing else; no database is opened
+    #[arg(long, env = "MLFLOW_ARTIFACTS_ONLY")]
+    artifacts_only: bool,
 }
 
 /// How much a GraphQL document may ask for.
@@ -165,31 +210,79 @@ impl BrowserArguments {
 /// Runs `mlrs server`.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     logging::start(&arguments.log)?;
+    arguments.refused.check()?;
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores())
+        .worker_threads(arguments.workers.map_or_else(cores, usize::from))
         .enable_all()
         .build()?;
     runtime.block_on(serve(arguments, started))
 }
 
-/// How artifacts are reached.
-fn artifacts(arguments: &Arguments) -> anyhow::Result<Artifacts> {
-    let cloud = CloudSettings::from_variables(|name| std::env::var(name).ok());
-    let destination = Artifacts::open_destination(&arguments.artifacts_destination, &cloud)?;
-    let mut local_roots: Vec<PathBuf> = destination
-        .local_folder()
-        .map(Path::to_path_buf)
-        .into_iter()
-        .collect();
-    if let Ok(root) = open_direct(&arguments.default_artifact_root, &cloud) {
-        local_roots.extend(root.local_folder().map(Path::to_path_buf));
+/// A path that begins with a slash and does not end with one.
+fn static_prefix(text: &str) -> Result<String, String> {
+    if !text.starts_with('/') || text.ends_with('/') {
+        return Err("it must begin with `/` and not end with it".to_owned());
     }
-    Ok(Artifacts {
-        destination: Some(destination),
-        cloud,
-        local_roots,
-    })
+    if text.contains(['{', '}', '*', '?', '#', '%']) || text.contains("//") {
+        return Err("it must be a plain path".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+impl ArtifactArguments {
+    fn are_served(&self) -> bool {
+        self.artifacts_only || (self.serve_artifacts && !self.no_serve_artifacts)
+    }
+
+    fn root(&self) -> &str {
+        match &self.default_artifact_root {
+            Some(root) => root,
+            None if self.are_served() => "mlflow-artifacts:/",
+            None => "./mlruns",
+        }
+    }
+
+    /// How artifacts are reached.
+    fn open(&self) -> anyhow::Result<Artifacts> {
+        let cloud = CloudSettings::from_variables(|name| std::env::var(name).ok());
+        let destination = self
+            .are_served()
+            .then(|| Artifacts::open_destination(&self.artifacts_destination, &cloud))
+            .transpose()?;
+        let root = open_direct(self.root(), &cloud).ok();
+        let local_roots = [destination.as_ref(), root.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|store| store.local_folder().map(Path::to_path_buf))
+            .collect();
+        Ok(Artifacts {
+            destination,
+            cloud,
+            local_roots,
+        })
+    }
+}
+
+impl Arguments {
+    /// The databases; none when only artifacts are served.
+    async fn stores(&self) -> anyhow::Result<Option<Stores>> {
+        if self.artifacts.artifacts_only {
+            return Ok(None);
+        }
+        let uri = database(&self.backend_store_uri)?;
+        let tracking = SqlStore::open(&uri, self.artifacts.root()).await?;
+        let registry = match &self.registry_store_uri {
+            Some(text) if *text != self.backend_store_uri => {
+                SqlStore::open(&database(text)?, self.artifacts.root()).await?
+            }
+            _ => tracking.clone(),
+        };
+        Ok(Some(Stores {
+            tracking: Arc::new(tracking),
+            registry: Arc::new(registry),
+        }))
+    }
 }
 
 /// The database; a password may come from where PostgreSQL's own programs take it.
@@ -207,8 +300,7 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
     let shutdown = mlrs_http::signals::shutdown_signal()
         .context("the handlers of signals cannot be installed")?;
     let pages = arguments.ui_dir.as_deref().map(Pages::open).transpose()?;
-    let uri = database(&arguments.backend_store_uri)?;
-    let store = SqlStore::open(&uri, &arguments.default_artifact_root).await?;
+    let stores = arguments.stores().await?;
     let settings = TrackingSettings {
         truncate: if arguments.truncate_long_values {
             Truncate::Cut
@@ -221,21 +313,16 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
         },
         ..TrackingSettings::default()
     };
-    let state = TrackingState::new(
-        Arc::new(store.clone()),
-        Arc::new(store),
-        artifacts(arguments)?,
-        pages,
-        settings,
-    )?;
+    let state = TrackingState::new(stores, arguments.artifacts.open()?, pages, settings)?;
     let listener = mlrs_http::bind(&arguments.host, arguments.port).await?;
     let address = listener.local_addr()?;
+    let prefix = arguments.static_prefix.as_deref().unwrap_or_default();
     output::line(&format!(
-        "mlrs server listens on http://{address} ({} ms to ready)",
+        "mlrs server listens on http://{address}{prefix} ({} ms to ready)",
         started.elapsed().as_millis()
     ))?;
     output::line(&format!(
-        "use it: export MLFLOW_TRACKING_URI=http://{address}"
+        "use it: export MLFLOW_TRACKING_URI=http://{address}{prefix}"
     ))?;
     let ended = async move {
         let signal = shutdown.await;
@@ -250,7 +337,7 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
     };
     let report = mlrs_http::serve(
         listener,
-        mlrs_tracking::router(state, arguments.browsers.guard()?),
+        mlrs_tracking::router(state, prefix, arguments.browsers.guard()?),
         settings,
         ended,
     )

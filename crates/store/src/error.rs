@@ -104,6 +104,11 @@ pub enum StoreError {
         /// What was tried.
         changes: Vec<ParamChange>,
     },
+    /// There is no database: the server serves artifacts.
+    #[error(
+        "This endpoint is disabled: the server runs with --artifacts-only. Start it without to track runs and models."
+    )]
+    ArtifactsOnly,
     /// The database cannot be used now; it may be later.
     #[error("the database cannot be used at the moment")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -158,6 +163,7 @@ impl StoreError {
             Self::ExperimentExists { .. } | Self::RegisteredModelExists { .. } => {
                 ErrorCode::ResourceAlreadyExists
             }
+            Self::ArtifactsOnly => ErrorCode::NotImplemented,
             Self::Unavailable(_) => ErrorCode::TemporarilyUnavailable,
             Self::Internal(_) => ErrorCode::InternalError,
         }

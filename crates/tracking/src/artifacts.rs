@@ -26,7 +26,10 @@ pub struct Artifacts {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccessError {
     /// The server does not serve artifacts.
-    #[error("Artifact serving is disabled on this server")]
+    #[error(
+        "This endpoint is disabled: the server runs with --no-serve-artifacts. Start it without to \
+         pass artifacts through it."
+    )]
     NotServed,
     /// The root of a run is a local folder that the server may not read.
     #[error(

@@ -85,10 +85,7 @@ impl Refused {
 fn of_artifacts(error: &AccessError, id: Option<&RequestId>) -> ApiError {
     use mlrs_artifacts::StoreError as Store;
     match error {
-        AccessError::NotServed => {
-            let code = ErrorCode::TemporarilyUnavailable;
-            ApiError::new(code, error.to_string())
-        }
+        AccessError::NotServed => ApiError::new(ErrorCode::NotImplemented, error.to_string()),
         AccessError::Foreign | AccessError::Path(_) => {
             ApiError::new(ErrorCode::InvalidParameterValue, error.to_string())
         }

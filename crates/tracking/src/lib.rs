@@ -24,4 +24,4 @@ pub use artifacts::Artifacts;
 pub use graphql::GraphqlLimits;
 pub use pages::{Pages, PagesError};
 pub use routes::router;
-pub use state::{StartError, TrackingSettings, TrackingState};
+pub use state::{StartError, Stores, TrackingSettings, TrackingState};

@@ -51,7 +51,7 @@ pub(crate) async fn resolve(
         check_same(request, &known, &new.source)?;
         new.source = format!("models:/{}/{}", known.name, known.version);
         let version = known.version.parse().unwrap_or_default();
-        let uri = state.registry().download_uri(known.name, version).await?;
+        let uri = state.registry()?.download_uri(known.name, version).await?;
         new.storage_location = uri;
         if new.run_id.is_empty() {
             new.run_id = known.run_id.unwrap_or_default();
@@ -95,7 +95,7 @@ async fn copied_version(
         Ok(ModelUri::LoggedModel { .. }) => return Ok(None),
         _ => return Err(wrong_owner(source, "model_id")),
     };
-    let store = state.registry();
+    let store = state.registry()?;
     let model = store.registered_model(name.clone()).await?;
     if is_prompt(&model.tags) {
         return Err(StoreError::invalid(format!(
@@ -153,7 +153,10 @@ async fn of_model(
     new: &mut NewModelVersion,
     model_id: &str,
 ) -> Result<(), StoreError> {
-    let found = state.store().logged_model(model_id.to_owned(), false).await;
+    let found = state
+        .store()?
+        .logged_model(model_id.to_owned(), false)
+        .await;
     let model = match found {
         Err(StoreError::NoLoggedModel(_)) => return Err(wrong_owner(&new.source, "model_id")),
         found => found?.info,
@@ -225,7 +228,7 @@ async fn artifact_root(
     if new.run_id.is_empty() {
         return Ok(None);
     }
-    match state.store().run(new.run_id.clone()).await {
+    match state.store()?.run(new.run_id.clone()).await {
         Ok(run) => Ok(run.info.artifact_uri),
         Err(StoreError::NoRun(_)) => Err(wrong_owner(&new.source, "run_id")),
         Err(error) => Err(error),

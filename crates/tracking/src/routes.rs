@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -32,8 +32,9 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// The routes of a tracking server. Errors are JSON on every route; an endpoint that is not there is
 /// `ENDPOINT_NOT_FOUND`, on which clients take another way.
 ///
+/// Every path begins with `prefix`, which is empty or begins with `/` and does not end with it.
 /// `guard` keeps pages of other sites out; without one, anybody's page may use the server.
-pub fn router(state: TrackingState, guard: Option<BrowserGuard>) -> Router {
+pub fn router(state: TrackingState, prefix: &str, guard: Option<BrowserGuard>) -> Router {
     let table = experiments_and_runs(Routes(Router::new()));
     let table = registry(files(logged_models_and_lineage(table)));
     let table = web_pages(table);
@@ -45,6 +46,17 @@ pub fn router(state: TrackingState, guard: Option<BrowserGuard>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .with_state(state);
+    let router = match prefix {
+        "" => router,
+        prefix => {
+            let first_page = format!("{prefix}/");
+            let to_first_page = Redirect::permanent(&first_page);
+            Router::new()
+                .nest(&first_page, router)
+                .route(prefix, get(async || to_first_page))
+                .fallback(unknown)
+        }
+    };
     match guard {
         Some(guard) => router.layer(from_fn_with_state(Arc::new(guard), browser::guard)),
         None => router,

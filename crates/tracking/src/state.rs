@@ -7,7 +7,7 @@ use apollo_compiler::Schema;
 use apollo_compiler::validation::Valid;
 use mlrs_http::{BodyLimits, BytesInFlight};
 use mlrs_store::rules::Truncate;
-use mlrs_store::{RegistryStore, TrackingStore};
+use mlrs_store::{RegistryStore, StoreError, TrackingStore};
 
 use crate::artifacts::Artifacts;
 use crate::graphql::{self, GraphqlLimits};
@@ -53,13 +53,21 @@ pub enum StartError {
     Schema(String),
 }
 
+/// Where everything but artifacts is kept.
+#[derive(Clone)]
+pub struct Stores {
+    /// Experiments, runs and logged models.
+    pub tracking: Arc<dyn TrackingStore>,
+    /// Registered models.
+    pub registry: Arc<dyn RegistryStore>,
+}
+
 /// What the handlers share; a clone is another handle on the same.
 #[derive(Clone)]
 pub struct TrackingState(Arc<Shared>);
 
 struct Shared {
-    store: Arc<dyn TrackingStore>,
-    registry: Arc<dyn RegistryStore>,
+    stores: Option<Stores>,
     artifacts: Artifacts,
     pages: Option<Pages>,
     graphql: Valid<Schema>,
@@ -70,21 +78,20 @@ struct Shared {
 }
 
 impl TrackingState {
-    /// The state of a server over these stores, with MLflow's web pages if there are some.
+    /// The state of a server over these stores, with MLflow's web pages if there are some. Without
+    /// stores it serves artifacts only.
     ///
     /// # Errors
     /// When the metrics cannot be registered or the GraphQL schema is not valid: mistakes in this
     /// crate.
     pub fn new(
-        store: Arc<dyn TrackingStore>,
-        registry: Arc<dyn RegistryStore>,
+        stores: Option<Stores>,
         artifacts: Artifacts,
         pages: Option<Pages>,
         settings: TrackingSettings,
     ) -> Result<Self, StartError> {
         Ok(Self(Arc::new(Shared {
-            store,
-            registry,
+            stores,
             artifacts,
             pages,
             graphql: graphql::schema().map_err(StartError::Schema)?,
@@ -98,12 +105,16 @@ impl TrackingState {
         })))
     }
 
-    pub(crate) fn store(&self) -> &dyn TrackingStore {
-        &*self.0.store
+    pub(crate) fn store(&self) -> Result<&dyn TrackingStore, StoreError> {
+        Ok(&*self.stores()?.tracking)
     }
 
-    pub(crate) fn registry(&self) -> &dyn RegistryStore {
-        &*self.0.registry
+    pub(crate) fn registry(&self) -> Result<&dyn RegistryStore, StoreError> {
+        Ok(&*self.stores()?.registry)
+    }
+
+    fn stores(&self) -> Result<&Stores, StoreError> {
+        self.0.stores.as_ref().ok_or(StoreError::ArtifactsOnly)
     }
 
     pub(crate) fn artifacts(&self) -> &Artifacts {

@@ -35,12 +35,12 @@ async fn list(root: &Root, path: &ArtifactPath) -> Result<Vec<FileInfo>, AccessE
 }
 
 async fn artifact_uri_of_run(state: &TrackingState, run_id: String) -> Result<String, StoreError> {
-    let run = state.store().run(run_id).await?;
+    let run = state.store()?.run(run_id).await?;
     Ok(run.info.artifact_uri.unwrap_or_default())
 }
 
 async fn artifact_uri_of_model(state: &TrackingState, id: String) -> Result<String, StoreError> {
-    let model = state.store().logged_model(id, false).await?;
+    let model = state.store()?.logged_model(id, false).await?;
     Ok(model.info.artifact_uri.unwrap_or_default())
 }
 

@@ -17,7 +17,7 @@ pub(crate) async fn create(
     request: CreateExperimentRequest,
 ) -> Result<CreateExperimentResponse, StoreError> {
     let new = rules::create(request, clock::now())?;
-    let id = state.store().create_experiment(new).await?;
+    let id = state.store()?.create_experiment(new).await?;
     Ok(CreateExperimentResponse {
         experiment_id: id.to_string(),
     })
@@ -27,7 +27,7 @@ pub(crate) async fn get(
     state: TrackingState,
     request: ExperimentIdRequest,
 ) -> Result<GetExperimentResponse, StoreError> {
-    let experiment = state.store().experiment(rules::named(&request)?).await?;
+    let experiment = state.store()?.experiment(rules::named(&request)?).await?;
     Ok(GetExperimentResponse { experiment })
 }
 
@@ -36,7 +36,7 @@ pub(crate) async fn get_by_name(
     request: GetExperimentByNameRequest,
 ) -> Result<GetExperimentResponse, StoreError> {
     let name = rules::by_name(&request)?;
-    let experiment = state.store().experiment_by_name(name).await?;
+    let experiment = state.store()?.experiment_by_name(name).await?;
     Ok(GetExperimentResponse { experiment })
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn search(
     request: SearchExperimentsRequest,
 ) -> Result<SearchExperimentsResponse, StoreError> {
     let search = rules::search(&request)?;
-    let (experiments, next_page_token) = paged(state.store().search_experiments(search).await?);
+    let (experiments, next_page_token) = paged(state.store()?.search_experiments(search).await?);
     Ok(SearchExperimentsResponse {
         experiments,
         next_page_token,
@@ -72,7 +72,7 @@ async fn set_stage(
     into: LifecycleStage,
 ) -> Result<Done, StoreError> {
     let id = rules::named(request)?;
-    let changed = state.store().set_experiment_stage(id, into, clock::now());
+    let changed = state.store()?.set_experiment_stage(id, into, clock::now());
     changed.await?;
     Ok(Done {})
 }
@@ -83,7 +83,7 @@ pub(crate) async fn update(
 ) -> Result<Done, StoreError> {
     let (id, name) = rules::rename(&request)?;
     state
-        .store()
+        .store()?
         .rename_experiment(id, name, clock::now())
         .await?;
     Ok(Done {})
@@ -95,7 +95,7 @@ pub(crate) async fn set_tag(
 ) -> Result<Done, StoreError> {
     let (id, tag) = rules::set_tag(&request)?;
     state
-        .store()
+        .store()?
         .set_experiment_tag(id, tag, clock::now())
         .await?;
     Ok(Done {})
@@ -106,6 +106,6 @@ pub(crate) async fn delete_tag(
     request: ExperimentTagRequest,
 ) -> Result<Done, StoreError> {
     let (id, key) = rules::delete_tag(&request)?;
-    state.store().delete_experiment_tag(id, key).await?;
+    state.store()?.delete_experiment_tag(id, key).await?;
     Ok(Done {})
 }

@@ -15,7 +15,7 @@ pub(crate) async fn log_inputs(
     request: LogInputsRequest,
 ) -> Result<Done, StoreError> {
     let (run_id, datasets, models) = rules::log_inputs(request)?;
-    state.store().log_inputs(run_id, datasets, models).await?;
+    state.store()?.log_inputs(run_id, datasets, models).await?;
     Ok(Done {})
 }
 
@@ -24,7 +24,7 @@ pub(crate) async fn log_outputs(
     request: LogOutputsRequest,
 ) -> Result<Done, StoreError> {
     let (run_id, models) = rules::log_outputs(request)?;
-    state.store().log_outputs(run_id, models).await?;
+    state.store()?.log_outputs(run_id, models).await?;
     Ok(Done {})
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn log_model(
     request: LogModelRequest,
 ) -> Result<Done, StoreError> {
     let (run_id, model) = rules::log_model(&request)?;
-    state.store().record_model(run_id, model).await?;
+    state.store()?.record_model(run_id, model).await?;
     Ok(Done {})
 }
 
@@ -42,6 +42,6 @@ pub(crate) async fn search_datasets(
     request: SearchDatasetsRequest,
 ) -> Result<SearchDatasetsResponse, StoreError> {
     let experiment_ids = rules::datasets(&request)?;
-    let dataset_summaries = state.store().datasets(experiment_ids).await?;
+    let dataset_summaries = state.store()?.datasets(experiment_ids).await?;
     Ok(SearchDatasetsResponse { dataset_summaries })
 }

@@ -18,7 +18,7 @@ pub(crate) async fn create(
     request: CreateLoggedModelRequest,
 ) -> Result<GetLoggedModelResponse, StoreError> {
     let new = rules::create(request, clock::now())?;
-    let model = state.store().create_logged_model(new).await?;
+    let model = state.store()?.create_logged_model(new).await?;
     Ok(GetLoggedModelResponse { model })
 }
 
@@ -30,7 +30,7 @@ pub(crate) async fn get(
     let deleted = request.allow_deleted.unwrap_or_default();
     let allow_deleted = deleted.eq_ignore_ascii_case("true");
     let id = named.part("model_id");
-    let model = state.store().logged_model(id, allow_deleted).await?;
+    let model = state.store()?.logged_model(id, allow_deleted).await?;
     Ok(GetLoggedModelResponse { model })
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn finalize(
 ) -> Result<GetLoggedModelResponse, StoreError> {
     let status = rules::finalize(&request)?;
     let id = named.part("model_id");
-    let store = state.store();
+    let store = state.store()?;
     let model = store
         .finalize_logged_model(id, status, clock::now())
         .await?;
@@ -54,7 +54,7 @@ pub(crate) async fn delete(
     _request: IgnoredAny,
 ) -> Result<Done, StoreError> {
     let id = named.part("model_id");
-    state.store().delete_logged_model(id, clock::now()).await?;
+    state.store()?.delete_logged_model(id, clock::now()).await?;
     Ok(Done {})
 }
 
@@ -63,7 +63,7 @@ pub(crate) async fn search(
     request: SearchLoggedModelsRequest,
 ) -> Result<SearchLoggedModelsResponse, StoreError> {
     let search = rules::search(&request)?;
-    let page = state.store().search_logged_models(search).await?;
+    let page = state.store()?.search_logged_models(search).await?;
     let next = page.next_offset;
     Ok(SearchLoggedModelsResponse {
         models: page.items,
@@ -78,7 +78,7 @@ pub(crate) async fn set_tags(
 ) -> Result<Done, StoreError> {
     let tags = rules::last_of_each(request.tags);
     let id = named.part("model_id");
-    state.store().set_logged_model_tags(id, tags).await?;
+    state.store()?.set_logged_model_tags(id, tags).await?;
     Ok(Done {})
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn delete_tag(
     _request: IgnoredAny,
 ) -> Result<Done, StoreError> {
     let (id, key) = (named.part("model_id"), named.part("tag_key"));
-    state.store().delete_logged_model_tag(id, key).await?;
+    state.store()?.delete_logged_model_tag(id, key).await?;
     Ok(Done {})
 }
 
@@ -99,6 +99,6 @@ pub(crate) async fn log_params(
 ) -> Result<Done, StoreError> {
     let params = rules::last_of_each(request.params);
     let id = named.part("model_id");
-    state.store().log_logged_model_params(id, params).await?;
+    state.store()?.log_logged_model_params(id, params).await?;
     Ok(Done {})
 }

@@ -15,7 +15,7 @@ pub(crate) async fn history(
     request: GetMetricHistoryRequest,
 ) -> Result<GetMetricHistoryResponse, StoreError> {
     let query = rules::history(&request)?;
-    let (metrics, next_page_token) = paged(state.store().metric_history(query).await?);
+    let (metrics, next_page_token) = paged(state.store()?.metric_history(query).await?);
     Ok(GetMetricHistoryResponse {
         metrics,
         next_page_token,
@@ -27,7 +27,7 @@ pub(crate) async fn history_of_runs(
     request: GetMetricHistoryBulkRequest,
 ) -> Result<GetMetricHistoryBulkResponse, StoreError> {
     let (key, limit) = rules::history_of_runs(&request)?;
-    let store = state.store();
+    let store = state.store()?;
     let metrics = store
         .metric_history_of_runs(request.run_id, key, limit)
         .await?;
@@ -39,7 +39,7 @@ pub(crate) async fn sampled_history(
     request: GetMetricHistoryBulkIntervalRequest,
 ) -> Result<GetMetricHistoryBulkResponse, StoreError> {
     let sample = rules::sampled_history(&request)?;
-    let store = state.store();
+    let store = state.store()?;
     let metrics = store
         .sampled_metric_history(request.run_ids, sample.key, sample.steps, sample.points)
         .await?;

@@ -21,12 +21,12 @@ pub(crate) async fn create(
     request: CreateModelVersionRequest,
 ) -> Result<GetModelVersionResponse, StoreError> {
     let registration = registration::resolve(&state, &request).await?;
-    let registry = state.registry();
+    let registry = state.registry()?;
     let model_version = registry.create_model_version(registration.new).await?;
     if let Some(model_id) = registration.model_id {
         let (name, version) = (model_version.name.clone(), model_version.version.clone());
         let version = version.parse().unwrap_or_default();
-        state.store().note_version(model_id, name, version).await?;
+        state.store()?.note_version(model_id, name, version).await?;
     }
     Ok(GetModelVersionResponse { model_version })
 }
@@ -36,7 +36,7 @@ pub(crate) async fn get(
     request: ModelVersionRequest,
 ) -> Result<GetModelVersionResponse, StoreError> {
     let (name, version) = rules::named_version(&request)?;
-    let model_version = state.registry().model_version(name, version).await?;
+    let model_version = state.registry()?.model_version(name, version).await?;
     Ok(GetModelVersionResponse { model_version })
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn update(
     request: ModelVersionRequest,
 ) -> Result<GetModelVersionResponse, StoreError> {
     let (name, version) = rules::named_version(&request)?;
-    let registry = state.registry();
+    let registry = state.registry()?;
     let now = clock::now();
     let described = registry.describe_model_version(name, version, request.description, now);
     Ok(GetModelVersionResponse {
@@ -58,7 +58,7 @@ pub(crate) async fn transition(
     request: ModelVersionRequest,
 ) -> Result<GetModelVersionResponse, StoreError> {
     let (name, version, to, archive) = rules::transition(&request)?;
-    let registry = state.registry();
+    let registry = state.registry()?;
     let now = clock::now();
     let moved = registry.transition_model_version(name, version, to, archive, now);
     Ok(GetModelVersionResponse {
@@ -71,7 +71,7 @@ pub(crate) async fn delete(
     request: ModelVersionRequest,
 ) -> Result<Done, StoreError> {
     let (name, version) = rules::named_version(&request)?;
-    let registry = state.registry();
+    let registry = state.registry()?;
     registry
         .delete_model_version(name, version, clock::now())
         .await?;
@@ -83,7 +83,7 @@ pub(crate) async fn search(
     request: SearchRegistryRequest,
 ) -> Result<SearchModelVersionsResponse, StoreError> {
     let search = rules::search_versions(&request)?;
-    let page = state.registry().search_model_versions(search).await?;
+    let page = state.registry()?.search_model_versions(search).await?;
     let (model_versions, next_page_token) = paged(page);
     Ok(SearchModelVersionsResponse {
         model_versions,
@@ -96,7 +96,7 @@ pub(crate) async fn download_uri(
     request: ModelVersionRequest,
 ) -> Result<GetDownloadUriResponse, StoreError> {
     let (name, version) = rules::named_version(&request)?;
-    let artifact_uri = state.registry().download_uri(name, version).await?;
+    let artifact_uri = state.registry()?.download_uri(name, version).await?;
     Ok(GetDownloadUriResponse { artifact_uri })
 }
 
@@ -105,7 +105,7 @@ pub(crate) async fn set_tag(
     request: RegistryTagRequest,
 ) -> Result<Done, StoreError> {
     let (name, version, tag) = rules::set_version_tag(&request)?;
-    let registry = state.registry();
+    let registry = state.registry()?;
     registry.set_model_version_tag(name, version, tag).await?;
     Ok(Done {})
 }
@@ -115,7 +115,7 @@ pub(crate) async fn delete_tag(
     request: RegistryTagRequest,
 ) -> Result<Done, StoreError> {
     let (name, version, key) = rules::delete_version_tag(&request)?;
-    let registry = state.registry();
+    let registry = state.registry()?;
     registry
         .delete_model_version_tag(name, version, key)
         .await?;
@@ -132,6 +132,6 @@ pub(crate) async fn download_file(
     let request: ModelVersionRequest = crate::sent::query(&query)?;
     let (name, version) = rules::named_version(&request)?;
     let path = path_of(Some(required(&request.path, "path")?))?;
-    let uri = state.registry().download_uri(name, version).await?;
+    let uri = state.registry()?.download_uri(name, version).await?;
     download(&state, &uri, &path, &headers).await
 }

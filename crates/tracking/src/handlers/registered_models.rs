@@ -16,7 +16,7 @@ pub(crate) async fn create(
     request: CreateRegisteredModelRequest,
 ) -> Result<GetRegisteredModelResponse, StoreError> {
     let new = rules::create(request, clock::now())?;
-    let registered_model = state.registry().create_registered_model(new).await?;
+    let registered_model = state.registry()?.create_registered_model(new).await?;
     Ok(GetRegisteredModelResponse { registered_model })
 }
 
@@ -25,7 +25,7 @@ pub(crate) async fn get(
     request: RegisteredModelRequest,
 ) -> Result<GetRegisteredModelResponse, StoreError> {
     let name = rules::model_name(&request.name)?;
-    let registered_model = state.registry().registered_model(name).await?;
+    let registered_model = state.registry()?.registered_model(name).await?;
     Ok(GetRegisteredModelResponse { registered_model })
 }
 
@@ -34,7 +34,7 @@ pub(crate) async fn rename(
     request: RegisteredModelRequest,
 ) -> Result<GetRegisteredModelResponse, StoreError> {
     let (name, new_name) = rules::rename(&request)?;
-    let registry = state.registry();
+    let registry = state.registry()?;
     let renamed = registry.rename_registered_model(name, new_name, clock::now());
     Ok(GetRegisteredModelResponse {
         registered_model: renamed.await?,
@@ -47,7 +47,7 @@ pub(crate) async fn update(
 ) -> Result<GetRegisteredModelResponse, StoreError> {
     let name = rules::model_name(&request.name)?;
     let description = request.description.unwrap_or_default();
-    let registry = state.registry();
+    let registry = state.registry()?;
     let described = registry.describe_registered_model(name, description, clock::now());
     Ok(GetRegisteredModelResponse {
         registered_model: described.await?,
@@ -59,7 +59,7 @@ pub(crate) async fn delete(
     request: RegisteredModelRequest,
 ) -> Result<Done, StoreError> {
     let name = rules::model_name(&request.name)?;
-    state.registry().delete_registered_model(name).await?;
+    state.registry()?.delete_registered_model(name).await?;
     Ok(Done {})
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn search(
     request: SearchRegistryRequest,
 ) -> Result<SearchRegisteredModelsResponse, StoreError> {
     let search = rules::search_models(&request)?;
-    let page = state.registry().search_registered_models(search).await?;
+    let page = state.registry()?.search_registered_models(search).await?;
     let (registered_models, next_page_token) = paged(page);
     Ok(SearchRegisteredModelsResponse {
         registered_models,
@@ -81,7 +81,10 @@ pub(crate) async fn set_tag(
     request: RegistryTagRequest,
 ) -> Result<Done, StoreError> {
     let (name, tag) = rules::set_model_tag(&request)?;
-    state.registry().set_registered_model_tag(name, tag).await?;
+    state
+        .registry()?
+        .set_registered_model_tag(name, tag)
+        .await?;
     Ok(Done {})
 }
 
@@ -90,7 +93,7 @@ pub(crate) async fn delete_tag(
     request: RegistryTagRequest,
 ) -> Result<Done, StoreError> {
     let (name, key) = rules::delete_model_tag(&request)?;
-    let registry = state.registry();
+    let registry = state.registry()?;
     registry.delete_registered_model_tag(name, key).await?;
     Ok(Done {})
 }
@@ -100,7 +103,7 @@ pub(crate) async fn set_alias(
     request: RegistryTagRequest,
 ) -> Result<Done, StoreError> {
     let (name, alias, version) = rules::set_alias(&request)?;
-    state.registry().set_alias(name, alias, version).await?;
+    state.registry()?.set_alias(name, alias, version).await?;
     Ok(Done {})
 }
 
@@ -109,7 +112,7 @@ pub(crate) async fn delete_alias(
     request: RegistryTagRequest,
 ) -> Result<Done, StoreError> {
     let (name, alias) = rules::named_alias(&request)?;
-    state.registry().delete_alias(name, alias).await?;
+    state.registry()?.delete_alias(name, alias).await?;
     Ok(Done {})
 }
 
@@ -118,7 +121,7 @@ pub(crate) async fn version_by_alias(
     request: RegistryTagRequest,
 ) -> Result<GetModelVersionResponse, StoreError> {
     let (name, alias) = rules::named_alias(&request)?;
-    let model_version = state.registry().version_by_alias(name, alias).await?;
+    let model_version = state.registry()?.version_by_alias(name, alias).await?;
     Ok(GetModelVersionResponse { model_version })
 }
 
@@ -127,6 +130,6 @@ pub(crate) async fn latest_versions(
     request: GetLatestVersionsRequest,
 ) -> Result<GetLatestVersionsResponse, StoreError> {
     let (name, stages) = rules::latest_versions(&request)?;
-    let model_versions = state.registry().latest_versions(name, stages).await?;
+    let model_versions = state.registry()?.latest_versions(name, stages).await?;
     Ok(GetLatestVersionsResponse { model_versions })
 }

@@ -17,7 +17,7 @@ pub(crate) async fn create(
     request: CreateRunRequest,
 ) -> Result<GetRunResponse, StoreError> {
     let new = rules::create(request, state.truncate())?;
-    let run = state.store().create_run(new).await?;
+    let run = state.store()?.create_run(new).await?;
     Ok(GetRunResponse { run })
 }
 
@@ -25,7 +25,7 @@ pub(crate) async fn get(
     state: TrackingState,
     request: RunIdRequest,
 ) -> Result<GetRunResponse, StoreError> {
-    let run = state.store().run(rules::named(&request)?).await?;
+    let run = state.store()?.run(rules::named(&request)?).await?;
     Ok(GetRunResponse { run })
 }
 
@@ -34,7 +34,7 @@ pub(crate) async fn update(
     request: UpdateRunRequest,
 ) -> Result<UpdateRunResponse, StoreError> {
     let (id, update) = rules::update(request)?;
-    let run_info = state.store().update_run(id, update).await?;
+    let run_info = state.store()?.update_run(id, update).await?;
     Ok(UpdateRunResponse { run_info })
 }
 
@@ -58,7 +58,7 @@ async fn set_stage(
     into: LifecycleStage,
 ) -> Result<Done, StoreError> {
     let id = rules::named(request)?;
-    state.store().set_run_stage(id, into, clock::now()).await?;
+    state.store()?.set_run_stage(id, into, clock::now()).await?;
     Ok(Done {})
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn search(
     request: SearchRunsRequest,
 ) -> Result<SearchRunsResponse, StoreError> {
     let search = rules::search(&request)?;
-    let (runs, next_page_token) = paged(state.store().search_runs(search).await?);
+    let (runs, next_page_token) = paged(state.store()?.search_runs(search).await?);
     Ok(SearchRunsResponse {
         runs,
         next_page_token,
@@ -79,7 +79,7 @@ pub(crate) async fn log_metric(
     request: LogMetricRequest,
 ) -> Result<Done, StoreError> {
     let (run_id, batch) = metrics::log_metric(request)?;
-    state.store().log(run_id, batch).await?;
+    state.store()?.log(run_id, batch).await?;
     Ok(Done {})
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn log_param(
     request: RunTagRequest,
 ) -> Result<Done, StoreError> {
     let (run_id, batch) = metrics::log_param(request, state.truncate())?;
-    let logged = state.store().log(run_id, batch).await;
+    let logged = state.store()?.log(run_id, batch).await;
     logged.map_err(StoreError::of_one_param)?;
     Ok(Done {})
 }
@@ -98,7 +98,7 @@ pub(crate) async fn set_tag(
     request: RunTagRequest,
 ) -> Result<Done, StoreError> {
     let (run_id, batch) = metrics::set_tag(request, state.truncate())?;
-    state.store().log(run_id, batch).await?;
+    state.store()?.log(run_id, batch).await?;
     Ok(Done {})
 }
 
@@ -107,7 +107,7 @@ pub(crate) async fn delete_tag(
     request: RunTagRequest,
 ) -> Result<Done, StoreError> {
     let (run_id, key) = metrics::delete_tag(&request)?;
-    state.store().delete_tag(run_id, key).await?;
+    state.store()?.delete_tag(run_id, key).await?;
     Ok(Done {})
 }
 
@@ -116,6 +116,6 @@ pub(crate) async fn log_batch(
     request: LogBatchRequest,
 ) -> Result<Done, StoreError> {
     let (run_id, batch) = metrics::log_batch(request, state.truncate())?;
-    state.store().log(run_id, batch).await?;
+    state.store()?.log(run_id, batch).await?;
     Ok(Done {})
 }
