@@ -8,6 +8,7 @@ import json
 import math
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import mlflow
@@ -140,6 +141,36 @@ def onnx_model():
     client.set_registered_model_alias("negative", "champion", "1")
 
 
+def boosted():
+    import lightgbm
+    import xgboost
+
+    mlflow.set_experiment("models")
+    trees = {"n_estimators": 3, "max_depth": 2}
+    for flavor, model in [
+        (mlflow.xgboost, xgboost.XGBClassifier(**trees)),
+        (mlflow.lightgbm, lightgbm.LGBMClassifier(**trees, verbose=-1)),
+    ]:
+        name = flavor.__name__.split(".")[-1]
+        model.fit(features, labels)
+        with mlflow.start_run() as run:
+            # The package of CPUs only has another name than the one that MLflow asks for.
+            info = flavor.log_model(model, name=name, input_example=features.head(2), pip_requirements=[name])
+        for uri in [info.model_uri, f"runs:/{run.info.run_id}/{name}"]:
+            assert (flavor.load_model(uri).predict(features) == model.predict(features)).all(), uri
+            assert len(mlflow.pyfunc.load_model(uri).predict(features)) == len(features), uri
+
+
+def system_metrics():
+    mlflow.set_experiment("machine")
+    mlflow.set_system_metrics_sampling_interval(1)
+    with mlflow.start_run(log_system_metrics=True) as run:
+        time.sleep(3)
+    found = client.get_run(run.info.run_id).data.metrics
+    assert "system/cpu_utilization_percentage" in found, found
+    assert client.get_metric_history(run.info.run_id, "system/system_memory_usage_megabytes")
+
+
 def registry():
     client.update_registered_model("flowers", "flowers of three kinds")
     client.set_registered_model_tag("flowers", "team", "red")
@@ -187,6 +218,8 @@ paging()
 autolog()
 models()
 onnx_model()
+boosted()
+system_metrics()
 registry()
 prompts()
 artifacts(run_id)
