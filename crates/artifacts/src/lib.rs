@@ -14,6 +14,7 @@ mod proxy;
 mod resolver;
 mod retry;
 mod settings;
+mod source;
 mod store;
 mod transport;
 mod transport_error;
@@ -27,6 +28,7 @@ pub use resolver::{
 };
 pub use retry::RetrySettings;
 pub use settings::{CloudSettings, S3Settings};
+pub use source::Source;
 pub use store::{ArtifactStore, ByteStream, Content, Entry, Opened, Stat, StoreError};
 pub use transport::{
     Credentials, HostCredentials, HttpRequest, Transport, TransportSettings, without_secrets,

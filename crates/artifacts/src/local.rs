@@ -20,6 +20,8 @@ use crate::store::{ArtifactStore, Content, Entry, Opened, Stat, StoreError};
 
 /// The folder below the root where files are while they are written. It is not listed.
 const UPLOADS: &str = ".mlrs-uploads";
+/// How often the folder for uploads may go away before a file in it is opened.
+const CREATE_ATTEMPTS: usize = 100;
 
 /// The files below one local folder.
 #[derive(Debug, Clone)]
@@ -159,11 +161,9 @@ impl LocalStore {
         let place = path.below(&self.root);
         self.check_place(path, &place).await?;
         let uploads = self.root.join(UPLOADS);
-        fs::create_dir_all(&uploads)
-            .await
-            .map_err(Self::local(&uploads))?;
         let part = Part(uploads.join(Uuid::new_v4().simple().to_string()));
-        let size = self.write_part(path, &part, content).await?;
+        let file = Self::create_part(&uploads, &part).await?;
+        let size = self.write_part(path, &part, file, content).await?;
         if let Some(folder) = place.parent() {
             fs::create_dir_all(folder)
                 .await
@@ -172,6 +172,8 @@ impl LocalStore {
         fs::rename(&part.0, &place)
             .await
             .map_err(Self::local(&place))?;
+        // Other programs list what is in the root; while others write, it stays.
+        let _ = fs::remove_dir(&uploads).await;
         Ok(size)
     }
 
@@ -189,14 +191,28 @@ impl LocalStore {
         Ok(())
     }
 
+    /// Opens a new file in the folder for uploads, which somebody who is done may remove in between.
+    async fn create_part(uploads: &Path, part: &Part) -> Result<fs::File, StoreError> {
+        for _ in 0..CREATE_ATTEMPTS {
+            fs::create_dir_all(uploads)
+                .await
+                .map_err(Self::local(uploads))?;
+            match fs::File::create(&part.0).await {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => return other.map_err(Self::local(&part.0)),
+            }
+        }
+        Err(Self::local(&part.0)(io::ErrorKind::NotFound.into()))
+    }
+
     async fn write_part(
         &self,
         path: &ArtifactPath,
         part: &Part,
+        mut file: fs::File,
         mut content: Content<'_>,
     ) -> Result<u64, StoreError> {
         let fail = Self::local(&part.0);
-        let mut file = fs::File::create(&part.0).await.map_err(&fail)?;
         file.set_max_buf_size(2 << 20);
         let mut size = 0;
         while let Some(piece) = content.next().await {

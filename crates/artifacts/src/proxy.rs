@@ -14,6 +14,7 @@ use reqwest::header::{CONTENT_RANGE, ETAG};
 use url::Url;
 
 use crate::path::ArtifactPath;
+use crate::source::Source;
 use crate::store::{ArtifactStore, Entry, Opened, StoreError};
 use crate::transport::{HttpRequest, Transport};
 use crate::transport_error::TransportError;
@@ -76,6 +77,20 @@ impl ProxyStore {
             },
             _ => StoreError::Server {
                 path: path.clone(),
+                source,
+            },
+        }
+    }
+
+    fn not_written(&self, path: &ArtifactPath, source: TransportError) -> StoreError {
+        match source {
+            TransportError::Content { source } => StoreError::Content {
+                path: path.clone(),
+                source: source.into(),
+            },
+            source => StoreError::NotWritten {
+                path: path.clone(),
+                store: self.location.to_string(),
                 source,
             },
         }
@@ -187,6 +202,27 @@ impl ArtifactStore for ProxyStore {
         offset: u64,
     ) -> BoxFuture<'a, Result<Opened, StoreError>> {
         Box::pin(self.open_file(path, offset))
+    }
+
+    fn upload<'a>(
+        &'a self,
+        path: &'a ArtifactPath,
+        source: &'a Source,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let address = self.address(&self.full(path)?);
+            let sent = self.transport.upload(address, source).await;
+            sent.map_err(|error| self.not_written(path, error))
+        })
+    }
+
+    fn delete<'a>(&'a self, path: &'a ArtifactPath) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let request = HttpRequest::delete(self.address(&self.full(path)?));
+            let done: Result<serde::de::IgnoredAny, _> = self.transport.json(&request).await;
+            done.map(drop)
+                .map_err(|error| self.not_written(path, error))
+        })
     }
 }
 

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 use crate::path::{ArtifactPath, PathError};
+use crate::source::Source;
 use crate::transport_error::TransportError;
 
 /// Content on its way into a store; an error ends it, and nothing is kept.
@@ -84,6 +86,24 @@ pub trait ArtifactStore: Debug + Send + Sync {
         _content: Content<'a>,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(async move { Err(self.cannot(path, "written")) })
+    }
+
+    /// Writes a file as [`Self::create`] does, from content that has a length and can be sent again
+    /// after a failure that may pass.
+    fn upload<'a>(
+        &'a self,
+        path: &'a ArtifactPath,
+        source: &'a Source,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let failed = |error: std::io::Error| StoreError::Content {
+                path: path.clone(),
+                source: error.into(),
+            };
+            let (_, stream) = source.open().await.map_err(failed)?;
+            let content = stream.map(|piece| piece.map_err(Into::into)).boxed();
+            self.create(path, content).await
+        })
     }
 
     /// Deletes a file, or a folder with everything below it. What is not there is nothing.
@@ -175,6 +195,17 @@ pub enum StoreError {
         #[source]
         source: TransportError,
     },
+    /// The tracking server did not take or delete it.
+    #[error("cannot write `{path}` to `{store}`")]
+    NotWritten {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// The root.
+        store: String,
+        /// What went wrong.
+        #[source]
+        source: TransportError,
+    },
     /// The object store could not be asked, or refused.
     #[error("cannot read `{path}` from `{store}`")]
     ObjectStore {
@@ -201,7 +232,7 @@ impl StoreError {
     /// Whether asking again may help: a broken connection, an overloaded server.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Server { source, .. } => source.is_transient(),
+            Self::Server { source, .. } | Self::NotWritten { source, .. } => source.is_transient(),
             Self::ObjectStore { source, .. } => {
                 matches!(source, object_store::Error::Generic { .. })
             }
@@ -212,7 +243,7 @@ impl StoreError {
     /// What to check, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Server { source, .. } => source.hint(),
+            Self::Server { source, .. } | Self::NotWritten { source, .. } => source.hint(),
             Self::Denied { store, .. } | Self::ObjectStore { store, .. } => {
                 let scheme = store.split(':').next().unwrap_or_default();
                 Some(match scheme {

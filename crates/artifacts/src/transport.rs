@@ -6,16 +6,19 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use mlrs_api::ErrorBody;
+use mlrs_api::{ErrorBody, Method};
 use reqwest::header::{ACCEPT_ENCODING, IF_RANGE, RANGE, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::retry::RetrySettings;
+use crate::source::Source;
 use crate::transport_error::TransportError;
 
 /// Largest JSON answer that is read, in bytes.
@@ -105,6 +108,7 @@ impl Default for TransportSettings {
 /// One request.
 #[derive(Debug, Clone)]
 pub struct HttpRequest {
+    method: Method,
     url: Url,
     body: Option<Bytes>,
     offset: u64,
@@ -115,6 +119,7 @@ impl HttpRequest {
     /// A GET.
     pub fn get(url: Url) -> Self {
         Self {
+            method: Method::Get,
             url,
             body: None,
             offset: 0,
@@ -124,8 +129,22 @@ impl HttpRequest {
 
     /// A POST with a JSON body.
     pub fn post(url: Url, json: impl Into<Bytes>) -> Self {
+        Self::with_json(Method::Post, url, json)
+    }
+
+    /// A request of this method with a JSON body.
+    pub fn with_json(method: Method, url: Url, json: impl Into<Bytes>) -> Self {
         Self {
+            method,
             body: Some(json.into()),
+            ..Self::get(url)
+        }
+    }
+
+    /// A DELETE without a body.
+    pub fn delete(url: Url) -> Self {
+        Self {
+            method: Method::Delete,
             ..Self::get(url)
         }
     }
@@ -143,7 +162,9 @@ impl HttpRequest {
 #[derive(Debug, Clone)]
 pub struct Transport {
     client: reqwest::Client,
-    settings: std::sync::Arc<TransportSettings>,
+    /// Without a limit on silence, which a request body on its way is; made when it is needed.
+    uploads: Arc<OnceLock<reqwest::Client>>,
+    settings: Arc<TransportSettings>,
 }
 
 impl Transport {
@@ -152,32 +173,21 @@ impl Transport {
     /// # Errors
     /// When a certificate cannot be read or the TLS library refuses it.
     pub fn new(settings: TransportSettings) -> Result<Self, TransportError> {
-        let redirects = if settings.follow_redirects {
-            reqwest::redirect::Policy::limited(10)
-        } else {
-            reqwest::redirect::Policy::none()
-        };
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("mlrs/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(settings.timeout.min(CONNECT_TIMEOUT))
-            .read_timeout(settings.timeout)
-            .tcp_keepalive(Duration::from_mins(1))
-            // The pauses here are MLflow's; and a decompressed answer has no known size.
-            .retry(reqwest::retry::never())
-            .no_gzip()
-            .redirect(redirects)
-            .tls_danger_accept_invalid_certs(settings.insecure_tls);
-        if let Some(path) = &settings.server_certificates {
-            builder = builder.tls_certs_only(certificates::read_authorities(path)?);
-        }
-        if let Some(path) = &settings.client_certificate {
-            builder = builder.identity(certificates::read_identity(path)?);
-        }
-        let client = builder.build().map_err(TransportError::Setup)?;
+        let client = build_client(&settings, Some(settings.timeout))?;
         Ok(Self {
             client,
-            settings: std::sync::Arc::new(settings),
+            uploads: Arc::default(),
+            settings: Arc::new(settings),
         })
+    }
+
+    /// A client with the same settings and connections of its own. Connections belong to the runtime
+    /// that opened them: another runtime must not wait on one of them.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn separate(&self) -> Result<Self, TransportError> {
+        Self::new((*self.settings).clone())
     }
 
     /// Sends a request and reads its answer as JSON. An empty answer is read as `{}`, as in MLflow.
@@ -206,6 +216,68 @@ impl Transport {
     /// When there is no answer or it is an error.
     pub async fn open(&self, request: &HttpRequest) -> Result<reqwest::Response, TransportError> {
         self.repeat(request, || self.exchange(request)).await
+    }
+
+    /// Sends content of any length as the body of a PUT. The limit on silence counts from the last
+    /// piece that went out.
+    ///
+    /// # Errors
+    /// When the content cannot be read, nothing moves for too long, there is no answer, or it is an
+    /// error.
+    pub async fn upload(&self, url: Url, content: &Source) -> Result<u64, TransportError> {
+        let request = HttpRequest {
+            method: Method::Put,
+            ..HttpRequest::get(url)
+        };
+        self.repeat(&request, || self.upload_once(&request, content))
+            .await
+    }
+
+    async fn upload_once(
+        &self,
+        request: &HttpRequest,
+        content: &Source,
+    ) -> Result<u64, TransportError> {
+        let unreadable = |source| TransportError::Content { source };
+        let (length, stream) = content.open().await.map_err(unreadable)?;
+        let pieces = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&pieces);
+        let stream = stream.inspect(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let builder = self.uploads()?.put(request.url.clone());
+        let sent = self
+            .with_headers(builder, &request.url)
+            .header(reqwest::header::CONTENT_TYPE, "application/octet-stream")
+            // MLflow's server reads a body without a length as an empty one.
+            .header(reqwest::header::CONTENT_LENGTH, length)
+            .body(reqwest::Body::wrap_stream(stream))
+            .send();
+        let mut sent = std::pin::pin!(sent);
+        let mut before = None;
+        let answer = loop {
+            match tokio::time::timeout(self.settings.timeout, &mut sent).await {
+                Ok(answer) => break answer.map_err(|error| self.map(request, error))?,
+                Err(_) if before != Some(pieces.load(Ordering::Relaxed)) => {
+                    before = Some(pieces.load(Ordering::Relaxed));
+                }
+                Err(_) => {
+                    return Err(TransportError::TimedOut {
+                        server: server_of(&request.url),
+                        seconds: self.settings.timeout.as_secs(),
+                    });
+                }
+            }
+        };
+        check(request, answer).await.map(|_| length)
+    }
+
+    fn uploads(&self) -> Result<reqwest::Client, TransportError> {
+        if let Some(client) = self.uploads.get() {
+            return Ok(client.clone());
+        }
+        let client = build_client(&self.settings, None)?;
+        Ok(self.uploads.get_or_init(|| client).clone())
     }
 
     async fn repeat<T, F: Future<Output = Result<T, TransportError>> + Send>(
@@ -253,54 +325,39 @@ impl Transport {
             .send()
             .await
             .map_err(|error| self.map(request, error))?;
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        let status = answer.status().as_u16();
-        let retry_after = answer
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.trim().parse().ok())
-            .map(Duration::from_secs);
-        let body = read_bounded(answer, MAX_ERROR_BYTES)
-            .await
-            .map(|(body, _)| body);
-        let body = body.unwrap_or_default();
-        let (code, message) = match serde_json::from_slice::<ErrorBody>(&body) {
-            Ok(error) => (Some(error.error_code), excerpt(error.message.as_bytes())),
-            Err(_) => (None, excerpt(&body)),
-        };
-        let server = server_of(&request.url);
-        Err(TransportError::Answer {
-            server,
-            status,
-            code,
-            message,
-            retry_after,
-        })
+        check(request, answer).await
     }
 
     fn build(&self, request: &HttpRequest) -> reqwest::RequestBuilder {
-        let mut builder = match &request.body {
-            None => self.client.get(request.url.clone()),
-            Some(body) => self
-                .client
-                .post(request.url.clone())
-                .header(reqwest::header::CONTENT_TYPE, "application/json")
-                .body(body.clone()),
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Patch => reqwest::Method::PATCH,
+            Method::Delete => reqwest::Method::DELETE,
+            Method::Put => reqwest::Method::PUT,
         };
-        builder = builder.header(ACCEPT_ENCODING, "identity");
+        let mut builder = self.client.request(method, request.url.clone());
+        if let Some(body) = &request.body {
+            builder = builder
+                .header(reqwest::header::CONTENT_TYPE, "application/json")
+                .body(body.clone());
+        }
         if request.offset > 0 {
             builder = builder.header(RANGE, format!("bytes={}-", request.offset));
             if let Some(tag) = &request.entity_tag {
                 builder = builder.header(IF_RANGE, tag);
             }
         }
+        self.with_headers(builder, &request.url)
+    }
+
+    /// What every request says: no compression, the workspace, who asks.
+    fn with_headers(&self, builder: reqwest::RequestBuilder, url: &Url) -> reqwest::RequestBuilder {
+        let mut builder = builder.header(ACCEPT_ENCODING, "identity");
         if let Some(workspace) = &self.settings.workspace {
             builder = builder.header(WORKSPACE_HEADER, workspace);
         }
-        match self.credentials_for(&request.url) {
+        match self.credentials_for(url) {
             Some(Credentials::Basic { username, password }) => {
                 builder.basic_auth(username, Some(password))
             }
@@ -339,6 +396,70 @@ impl Transport {
     pub(crate) fn interrupted(&self, url: &Url, error: reqwest::Error) -> TransportError {
         self.map(&HttpRequest::get(url.clone()), error)
     }
+}
+
+/// The HTTP client; `silence` is how long it waits for the next byte of an answer.
+fn build_client(
+    settings: &TransportSettings,
+    silence: Option<Duration>,
+) -> Result<reqwest::Client, TransportError> {
+    let redirects = if settings.follow_redirects {
+        reqwest::redirect::Policy::limited(10)
+    } else {
+        reqwest::redirect::Policy::none()
+    };
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("mlrs/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(settings.timeout.min(CONNECT_TIMEOUT))
+        .tcp_keepalive(Duration::from_mins(1))
+        // The pauses here are MLflow's; and a decompressed answer has no known size.
+        .retry(reqwest::retry::never())
+        .no_gzip()
+        .redirect(redirects)
+        .tls_danger_accept_invalid_certs(settings.insecure_tls);
+    if let Some(path) = &settings.server_certificates {
+        builder = builder.tls_certs_only(certificates::read_authorities(path)?);
+    }
+    if let Some(path) = &settings.client_certificate {
+        builder = builder.identity(certificates::read_identity(path)?);
+    }
+    if let Some(silence) = silence {
+        builder = builder.read_timeout(silence);
+    }
+    builder.build().map_err(TransportError::Setup)
+}
+
+/// The answer, if it is a good one.
+async fn check(
+    request: &HttpRequest,
+    answer: reqwest::Response,
+) -> Result<reqwest::Response, TransportError> {
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
+    let status = answer.status().as_u16();
+    let retry_after = answer
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.trim().parse().ok())
+        .map(Duration::from_secs);
+    let body = read_bounded(answer, MAX_ERROR_BYTES)
+        .await
+        .map(|(body, _)| body);
+    let body = body.unwrap_or_default();
+    let (code, message) = match serde_json::from_slice::<ErrorBody>(&body) {
+        Ok(error) => (Some(error.error_code), excerpt(error.message.as_bytes())),
+        Err(_) => (None, excerpt(&body)),
+    };
+    let server = server_of(&request.url);
+    Err(TransportError::Answer {
+        server,
+        status,
+        code,
+        message,
+        retry_after,
+    })
 }
 
 /// Reads a body up to `limit` bytes; the flag says whether that was all of it.

@@ -77,6 +77,13 @@ pub enum TransportError {
         #[source]
         source: serde_json::Error,
     },
+    /// What was to be sent cannot be read.
+    #[error("the content to be sent cannot be read")]
+    Content {
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
     /// The answer is larger than any that makes sense.
     #[error("the server `{server}` answered more than {limit} bytes")]
     TooLarge {
