@@ -3,7 +3,7 @@
 //! [`Resolver`] takes whatever MLflow's `-m` takes (`models:/name/Production`, `runs:/…`, `s3://…`,
 //! a path) and gives back a local folder, downloading into a content cache where it must. Versions
 //! and `m-…` ids do not change, so they are downloaded once; stages, aliases and `latest` are
-//! pointers and are looked up each time. [`Registry`] has the calls, [`ModelUri`] the grammar,
+//! pointers and are looked up each time. [`tracking`] logs runs and manages what a server knows. [`Registry`] has the calls, [`ModelUri`] the grammar,
 //! [`ConnectionSettings`] MLflow's variables. Nothing here reads the environment or prints.
 
 mod cache;
@@ -16,6 +16,8 @@ mod meta;
 mod plan;
 mod registry;
 mod resolver;
+mod servers;
+pub mod tracking;
 mod uri;
 pub mod variables;
 

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::connection::ServerUri;
-use crate::variables::{MLFLOW_REGISTRY_URI, MLFLOW_TRACKING_URI};
+use crate::servers::{NoServer, Servers, Side};
 
 /// Most pages of a search that are read.
 const MAX_PAGES: usize = 200;
@@ -32,7 +32,7 @@ const MAX_PAGES: usize = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// There is no server to ask.
-    #[error("cannot look up {what}: {}", no_server(found))]
+    #[error("cannot look up {what}: {}", NoServer::reason(found))]
     NoServer {
         /// What was asked for.
         what: String,
@@ -74,30 +74,13 @@ pub enum RegistryError {
     },
 }
 
-fn no_server(found: &ServerUri) -> String {
-    match found {
-        ServerUri::Other(uri) => format!("`{uri}` is not the address of a tracking server"),
-        _ => "no tracking server is set".to_owned(),
-    }
-}
-
 impl RegistryError {
     /// What to check, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoServer {
                 variable, found, ..
-            } => {
-                let serve = match found {
-                    ServerUri::Other(_) => {
-                        "; a local database or folder needs `mlflow server` in front of it"
-                    }
-                    _ => "",
-                };
-                Some(format!(
-                    "set {variable} to the address of a server, such as http://host:5000{serve}"
-                ))
-            }
+            } => Some(NoServer::hint(found, variable)),
             Self::Lookup { source, .. } => source.hint().or_else(|| {
                 match source.status() {
                     Some(404) => "check the name; names are case-sensitive and not percent-decoded",
@@ -133,15 +116,7 @@ impl RegistryError {
 #[derive(Debug, Clone)]
 pub struct Registry {
     transport: Transport,
-    tracking: ServerUri,
-    models: ServerUri,
-}
-
-/// Which of the two servers a call goes to.
-#[derive(Clone, Copy)]
-enum Side {
-    Tracking,
-    Registry,
+    servers: Servers,
 }
 
 impl Registry {
@@ -149,19 +124,18 @@ impl Registry {
     pub fn new(transport: Transport, tracking: ServerUri, registry: ServerUri) -> Self {
         Self {
             transport,
-            tracking,
-            models: registry,
+            servers: Servers { tracking, registry },
         }
     }
 
     /// The tracking server's address, if there is one.
     pub fn tracking_address(&self) -> Option<&Url> {
-        self.tracking.address()
+        self.servers.tracking.address()
     }
 
     /// The registry's address, if there is one.
     pub fn registry_address(&self) -> Option<&Url> {
-        self.models.address()
+        self.servers.registry.address()
     }
 
     /// A registered model. `GET registered-models/get`
@@ -396,23 +370,13 @@ impl Registry {
         parts: &[&str],
         what: &str,
     ) -> Result<Url, RegistryError> {
-        let (server, variable) = match side {
-            Side::Tracking => (&self.tracking, MLFLOW_TRACKING_URI),
-            Side::Registry if self.models == self.tracking => (&self.tracking, MLFLOW_TRACKING_URI),
-            Side::Registry => (&self.models, MLFLOW_REGISTRY_URI),
-        };
-        let Some(address) = server.address() else {
-            let found = server.clone();
-            return Err(RegistryError::NoServer {
+        self.servers
+            .address(side, endpoint, parts)
+            .map_err(|NoServer { found, variable }| RegistryError::NoServer {
                 what: what.to_owned(),
                 found,
                 variable,
-            });
-        };
-        let mut address = address.clone();
-        let prefix = address.path().trim_end_matches('/').to_owned();
-        address.set_path(&format!("{prefix}{}", endpoint.path(parts)));
-        Ok(address)
+            })
     }
 
     async fn get<T: DeserializeOwned>(
@@ -460,7 +424,7 @@ impl Registry {
 }
 
 /// Whether the server does not know the call, as opposed to the thing asked for.
-fn is_missing_endpoint(error: &TransportError) -> bool {
+pub(crate) fn is_missing_endpoint(error: &TransportError) -> bool {
     match error.code() {
         Some(code) => code == mlrs_api::ErrorCode::EndpointNotFound,
         None => matches!(error.status(), Some(404 | 405)),

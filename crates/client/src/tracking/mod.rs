@@ -1,0 +1,219 @@
+//! Tracking: experiments, runs, what they log, their artifacts, and the model registry.
+//!
+//! [`TrackingClient`] has one method for each thing that a server does. [`ActiveRun`], which
+//! [`TrackingClient::start_run`] gives, logs in the background while the program computes:
+//!
+//! ```no_run
+//! use mlrs_client::tracking::{RunStatus, StartRun, TrackingClient, TrackingError};
+//!
+//! # async fn example() -> Result<(), TrackingError> {
+//! let client = TrackingClient::connect("http://localhost:5000")?;
+//! let experiment = client.get_or_create_experiment("iris").await?;
+//! let run = client.start_run(StartRun::in_experiment(experiment).name("baseline")).await?;
+//! run.log_param("learning_rate", 0.1);
+//! for epoch in 0..100 {
+//!     let loss = 1.0 / f64::from(epoch + 1);
+//!     run.log_metric("loss", loss, epoch);
+//! }
+//! run.log_artifact("notes.txt", None).await?;
+//! run.finish(RunStatus::Finished).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod active_run;
+mod artifacts;
+mod background;
+mod batch;
+mod error;
+mod experiments;
+mod models;
+mod pages;
+mod queue;
+mod registry;
+mod runs;
+mod values;
+
+use std::sync::Arc;
+
+use mlrs_api::endpoints::Endpoint;
+use mlrs_artifacts::{HttpRequest, Server, StoreSettings, Transport};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use crate::connection::ConnectionSettings;
+use crate::registry::Registry;
+use crate::servers::{NoServer, Servers, Side};
+
+pub use active_run::{ActiveRun, LoggingSettings, StartRun};
+pub use artifacts::{Artifact, Artifacts};
+pub use error::TrackingError;
+pub use experiments::ExperimentSearch;
+pub use mlrs_api::enums::{LifecycleStage, RunStatus, ViewType};
+pub use mlrs_api::experiments::Experiment;
+pub use mlrs_api::logged_models::LoggedModelInfo;
+pub use mlrs_api::metrics::{Metric, Param};
+pub use mlrs_api::registry::{ModelVersion, RegisteredModel};
+pub use mlrs_api::runs::{Run, RunInfo};
+pub use mlrs_api::{ErrorCode, Tag};
+pub use mlrs_artifacts::ArtifactPath;
+pub use models::SavedModel;
+pub use pages::Pages;
+pub use registry::{NewVersion, RegistrySearch};
+pub use runs::RunSearch;
+pub use values::Step;
+
+/// A client of a tracking server and its registry; cheap to clone.
+///
+/// A tokio runtime with time and I/O must be running where its methods are awaited.
+#[derive(Debug, Clone)]
+pub struct TrackingClient {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    transport: Transport,
+    servers: Servers,
+    stores: StoreSettings,
+    lookups: Registry,
+}
+
+impl TrackingClient {
+    /// A client with these settings. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When a certificate cannot be used.
+    pub fn new(settings: ConnectionSettings) -> Result<Self, TrackingError> {
+        Ok(Self::with(
+            Transport::new(settings.transport.clone())?,
+            settings,
+        ))
+    }
+
+    /// A client of the server at an address, with MLflow's defaults for everything else.
+    ///
+    /// For what MLflow's environment variables say, make [`ConnectionSettings::from_variables`]
+    /// look them up and use [`Self::new`].
+    ///
+    /// # Errors
+    /// When the address is no URL: then the first call would fail, too.
+    pub fn connect(address: &str) -> Result<Self, TrackingError> {
+        Self::new(ConnectionSettings::for_server(address)?)
+    }
+
+    fn with(transport: Transport, settings: ConnectionSettings) -> Self {
+        let address = settings.tracking.address().cloned();
+        let server = Server {
+            transport: transport.clone(),
+            address,
+        };
+        let lookups = Registry::new(
+            transport.clone(),
+            settings.tracking.clone(),
+            settings.registry.clone(),
+        );
+        Self {
+            inner: Arc::new(Inner {
+                transport,
+                lookups,
+                servers: Servers {
+                    tracking: settings.tracking,
+                    registry: settings.registry,
+                },
+                stores: StoreSettings {
+                    server,
+                    cloud: settings.cloud,
+                },
+            }),
+        }
+    }
+
+    /// The same client with connections of its own, for another runtime.
+    fn separate(&self) -> Result<Self, TrackingError> {
+        let inner = &self.inner;
+        let settings = ConnectionSettings {
+            tracking: inner.servers.tracking.clone(),
+            registry: inner.servers.registry.clone(),
+            transport: mlrs_artifacts::TransportSettings::default(),
+            cloud: inner.stores.cloud.clone(),
+        };
+        Ok(Self::with(inner.transport.separate()?, settings))
+    }
+
+    /// The look-ups that finding a model needs.
+    pub(crate) fn lookups(&self) -> &Registry {
+        &self.inner.lookups
+    }
+
+    /// Sends a call with its parameters in a JSON body.
+    async fn call<T: DeserializeOwned>(
+        &self,
+        side: Side,
+        endpoint: Endpoint,
+        parts: &[&str],
+        body: &(impl Serialize + Sync),
+        action: &str,
+    ) -> Result<T, TrackingError> {
+        let address = self.address(side, endpoint, parts, action)?;
+        // The wire types have text keys and finite trees only: they always become JSON.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        self.ask(
+            &HttpRequest::with_json(endpoint.method, address, body),
+            action,
+        )
+        .await
+    }
+
+    /// Sends a call whose answer says nothing.
+    async fn order(
+        &self,
+        side: Side,
+        endpoint: Endpoint,
+        body: &(impl Serialize + Sync),
+        action: &str,
+    ) -> Result<(), TrackingError> {
+        let _: IgnoredAny = self.call(side, endpoint, &[], body, action).await?;
+        Ok(())
+    }
+
+    /// Sends a call with its parameters in the query.
+    async fn query<T: DeserializeOwned>(
+        &self,
+        side: Side,
+        endpoint: Endpoint,
+        query: &[(&str, &str)],
+        action: &str,
+    ) -> Result<T, TrackingError> {
+        let mut address = self.address(side, endpoint, &[], action)?;
+        address.query_pairs_mut().extend_pairs(query);
+        self.ask(&HttpRequest::get(address), action).await
+    }
+
+    fn address(
+        &self,
+        side: Side,
+        endpoint: Endpoint,
+        parts: &[&str],
+        action: &str,
+    ) -> Result<url::Url, TrackingError> {
+        let address = self.inner.servers.address(side, endpoint, parts);
+        address.map_err(|NoServer { found, variable }| TrackingError::NoServer {
+            action: action.to_owned(),
+            found,
+            variable,
+        })
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        request: &HttpRequest,
+        action: &str,
+    ) -> Result<T, TrackingError> {
+        let answer = self.inner.transport.json(request).await;
+        answer.map_err(|source| TrackingError::Call {
+            action: action.to_owned(),
+            source,
+        })
+    }
+}

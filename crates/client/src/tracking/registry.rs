@@ -1,0 +1,515 @@
+//! The model registry: registered models, their versions, stages, aliases and tags.
+
+use futures_util::FutureExt as _;
+use mlrs_api::Tag;
+use mlrs_api::endpoints::{
+    CREATE_MODEL_VERSION, CREATE_REGISTERED_MODEL, DELETE_MODEL_VERSION, DELETE_MODEL_VERSION_TAG,
+    DELETE_REGISTERED_MODEL, DELETE_REGISTERED_MODEL_ALIAS, DELETE_REGISTERED_MODEL_TAG,
+    GET_MODEL_VERSION, GET_MODEL_VERSION_BY_ALIAS, GET_REGISTERED_MODEL, RENAME_REGISTERED_MODEL,
+    SEARCH_MODEL_VERSIONS, SEARCH_REGISTERED_MODELS, SET_MODEL_VERSION_TAG,
+    SET_REGISTERED_MODEL_ALIAS, SET_REGISTERED_MODEL_TAG, TRANSITION_MODEL_VERSION_STAGE,
+    UPDATE_MODEL_VERSION, UPDATE_REGISTERED_MODEL,
+};
+use mlrs_api::registry::{
+    CreateModelVersionRequest, CreateRegisteredModelRequest, GetModelVersionResponse,
+    GetRegisteredModelResponse, ModelVersion, ModelVersionRequest, RegisteredModel,
+    RegisteredModelRequest, RegistryTagRequest, SearchModelVersionsResponse,
+    SearchRegisteredModelsResponse,
+};
+
+use super::models::SavedModel;
+use super::{Pages, TrackingClient, TrackingError};
+use crate::servers::Side::Registry;
+
+/// Models asked for at a time; MLflow's default.
+const MODELS_PAGE: &str = "100";
+/// Versions asked for at a time.
+const VERSIONS_PAGE: &str = "10000";
+
+/// Which models or versions, and in which order.
+#[derive(Debug, Clone, Default)]
+pub struct RegistrySearch {
+    filter: Option<String>,
+    order_by: Vec<String>,
+}
+
+impl RegistrySearch {
+    /// All of them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only those that fit, in MLflow's grammar, such as `name = 'iris'`.
+    #[must_use]
+    pub fn filter(mut self, filter: impl Into<String>) -> Self {
+        self.filter = Some(filter.into());
+        self
+    }
+
+    /// Further key to order by, with `ASC` or `DESC`, such as `last_updated_timestamp DESC`.
+    #[must_use]
+    pub fn order_by(mut self, key: impl Into<String>) -> Self {
+        self.order_by.push(key.into());
+        self
+    }
+
+    fn query<'a>(&'a self, page: &'a str, token: Option<&'a str>) -> Vec<(&'a str, &'a str)> {
+        let mut query = vec![("max_results", page)];
+        query.extend(self.filter.as_deref().map(|filter| ("filter", filter)));
+        query.extend(self.order_by.iter().map(|key| ("order_by", key.as_str())));
+        query.extend(token.map(|token| ("page_token", token)));
+        query
+    }
+}
+
+/// A version that is to be made.
+#[derive(Debug, Clone, Default)]
+pub struct NewVersion {
+    request: CreateModelVersionRequest,
+}
+
+impl NewVersion {
+    /// A version of the registered model `name`, made of a model that a run logged.
+    pub fn of(name: impl Into<String>, model: &SavedModel) -> Self {
+        // As MLflow's client: a logged model is named by its id, artifacts of a run by their place.
+        let source = match &model.model_id {
+            Some(_) => model.uri.clone(),
+            None => model.artifact_uri.clone(),
+        };
+        let mut new = Self::from_source(name, source).run(&model.run_id);
+        new.request.model_id.clone_from(&model.model_id);
+        new
+    }
+
+    /// A version of the registered model `name` with its files at a URI: `models:/m-…`, `runs:/…`,
+    /// `mlflow-artifacts:/…`, `s3://…`
+    pub fn from_source(name: impl Into<String>, source: impl Into<String>) -> Self {
+        let source = source.into();
+        let model_id = source
+            .strip_prefix("models:/")
+            .filter(|rest| crate::uri::is_logged_model_id(rest))
+            .map(str::to_owned);
+        Self {
+            request: CreateModelVersionRequest {
+                name: Some(name.into()),
+                source: Some(source),
+                model_id,
+                ..CreateModelVersionRequest::default()
+            },
+        }
+    }
+
+    /// The run that logged it.
+    #[must_use]
+    pub fn run(mut self, run_id: impl Into<String>) -> Self {
+        self.request.run_id = Some(run_id.into());
+        self
+    }
+
+    /// Free text.
+    #[must_use]
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.request.description = Some(text.into());
+        self
+    }
+
+    /// A tag to begin with.
+    #[must_use]
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.request.tags.push(Tag::new(key, value).into());
+        self
+    }
+}
+
+impl TrackingClient {
+    /// Makes a registered model, without versions. `POST registered-models/create`
+    ///
+    /// # Errors
+    /// [`ErrorCode::ResourceAlreadyExists`](super::ErrorCode::ResourceAlreadyExists) when the name is
+    /// taken; and when the server does not answer.
+    pub async fn create_registered_model(
+        &self,
+        name: &str,
+        description: Option<&str>,
+        tags: impl IntoIterator<Item = Tag>,
+    ) -> Result<RegisteredModel, TrackingError> {
+        let body = CreateRegisteredModelRequest {
+            name: Some(name.to_owned()),
+            tags: tags.into_iter().map(Into::into).collect(),
+            description: description.map(str::to_owned),
+        };
+        let action = format!("create the registered model `{name}`");
+        let answer: GetRegisteredModelResponse = self
+            .call(Registry, CREATE_REGISTERED_MODEL, &[], &body, &action)
+            .await?;
+        Ok(answer.registered_model)
+    }
+
+    /// A registered model with its aliases and tags. `GET registered-models/get`
+    ///
+    /// # Errors
+    /// When there is none of this name, or the server does not answer.
+    pub async fn registered_model(&self, name: &str) -> Result<RegisteredModel, TrackingError> {
+        let action = format!("get the registered model `{name}`");
+        let answer: GetRegisteredModelResponse = self
+            .query(Registry, GET_REGISTERED_MODEL, &[("name", name)], &action)
+            .await?;
+        Ok(answer.registered_model)
+    }
+
+    /// Finds registered models. `GET registered-models/search`
+    pub fn search_registered_models(&self, search: RegistrySearch) -> Pages<RegisteredModel> {
+        let client = self.clone();
+        let action = "search registered models";
+        Pages::new(action, move |token| {
+            let (client, search) = (client.clone(), search.clone());
+            async move {
+                let query = search.query(MODELS_PAGE, token.as_deref());
+                let answer: SearchRegisteredModelsResponse = client
+                    .query(Registry, SEARCH_REGISTERED_MODELS, &query, action)
+                    .await?;
+                Ok((answer.registered_models, answer.next_page_token))
+            }
+            .boxed()
+        })
+    }
+
+    /// Gives a registered model another name. `POST registered-models/rename`
+    ///
+    /// # Errors
+    /// When there is none of this name, the new name is taken, or the server does not answer.
+    pub async fn rename_registered_model(
+        &self,
+        name: &str,
+        new_name: &str,
+    ) -> Result<RegisteredModel, TrackingError> {
+        let body = RegisteredModelRequest {
+            new_name: Some(new_name.to_owned()),
+            ..model(name)
+        };
+        let action = format!("rename the registered model `{name}`");
+        let answer: GetRegisteredModelResponse = self
+            .call(Registry, RENAME_REGISTERED_MODEL, &[], &body, &action)
+            .await?;
+        Ok(answer.registered_model)
+    }
+
+    /// Describes a registered model. `PATCH registered-models/update`
+    ///
+    /// # Errors
+    /// When there is none of this name, or the server does not answer.
+    pub async fn describe_registered_model(
+        &self,
+        name: &str,
+        description: &str,
+    ) -> Result<RegisteredModel, TrackingError> {
+        let body = RegisteredModelRequest {
+            description: Some(description.to_owned()),
+            ..model(name)
+        };
+        let action = format!("describe the registered model `{name}`");
+        let answer: GetRegisteredModelResponse = self
+            .call(Registry, UPDATE_REGISTERED_MODEL, &[], &body, &action)
+            .await?;
+        Ok(answer.registered_model)
+    }
+
+    /// Deletes a registered model with all its versions, for good.
+    /// `DELETE registered-models/delete`
+    ///
+    /// # Errors
+    /// When there is none of this name, or the server does not answer.
+    pub async fn delete_registered_model(&self, name: &str) -> Result<(), TrackingError> {
+        let action = format!("delete the registered model `{name}`");
+        self.order(Registry, DELETE_REGISTERED_MODEL, &model(name), &action)
+            .await
+    }
+
+    /// Sets a tag of a registered model. `POST registered-models/set-tag`
+    ///
+    /// # Errors
+    /// When there is none of this name, or the server refuses or does not answer.
+    pub async fn set_registered_model_tag(
+        &self,
+        name: &str,
+        key: &str,
+        value: &str,
+    ) -> Result<(), TrackingError> {
+        let body = RegistryTagRequest {
+            key: Some(key.to_owned()),
+            value: Some(value.to_owned()),
+            ..tagged(name)
+        };
+        let action = format!("set the tag `{key}` of the registered model `{name}`");
+        self.order(Registry, SET_REGISTERED_MODEL_TAG, &body, &action)
+            .await
+    }
+
+    /// Removes a tag of a registered model. `DELETE registered-models/delete-tag`
+    ///
+    /// # Errors
+    /// When there is none of this name, or the server does not answer.
+    pub async fn delete_registered_model_tag(
+        &self,
+        name: &str,
+        key: &str,
+    ) -> Result<(), TrackingError> {
+        let body = RegistryTagRequest {
+            key: Some(key.to_owned()),
+            ..tagged(name)
+        };
+        let action = format!("delete the tag `{key}` of the registered model `{name}`");
+        self.order(Registry, DELETE_REGISTERED_MODEL_TAG, &body, &action)
+            .await
+    }
+
+    /// Makes the registered model if there is none, and a version of it.
+    /// `POST registered-models/create`, `POST model-versions/create`
+    ///
+    /// # Errors
+    /// When the source is refused, or the server does not answer.
+    pub async fn register_model(&self, new: NewVersion) -> Result<ModelVersion, TrackingError> {
+        let name = new.request.name.as_deref().unwrap_or_default();
+        match self.create_registered_model(name, None, []).await {
+            Err(error) if !error.is_already_exists() => Err(error),
+            _ => self.create_model_version(new).await,
+        }
+    }
+
+    /// Makes a version of a registered model. `POST model-versions/create`
+    ///
+    /// # Errors
+    /// When there is no such model, the source is refused, or the server does not answer.
+    pub async fn create_model_version(
+        &self,
+        new: NewVersion,
+    ) -> Result<ModelVersion, TrackingError> {
+        let name = new.request.name.as_deref().unwrap_or_default();
+        let action = format!("create a version of the registered model `{name}`");
+        let answer: GetModelVersionResponse = self
+            .call(Registry, CREATE_MODEL_VERSION, &[], &new.request, &action)
+            .await?;
+        Ok(answer.model_version)
+    }
+
+    /// A version. `GET model-versions/get`
+    ///
+    /// # Errors
+    /// When there is no such version, or the server does not answer.
+    pub async fn model_version(
+        &self,
+        name: &str,
+        version: &str,
+    ) -> Result<ModelVersion, TrackingError> {
+        let action = format!("get {}", called(name, version));
+        let query = [("name", name), ("version", version)];
+        let answer: GetModelVersionResponse = self
+            .query(Registry, GET_MODEL_VERSION, &query, &action)
+            .await?;
+        Ok(answer.model_version)
+    }
+
+    /// Finds versions. `GET model-versions/search`
+    pub fn search_model_versions(&self, search: RegistrySearch) -> Pages<ModelVersion> {
+        let client = self.clone();
+        let action = "search model versions";
+        Pages::new(action, move |token| {
+            let (client, search) = (client.clone(), search.clone());
+            async move {
+                let query = search.query(VERSIONS_PAGE, token.as_deref());
+                let answer: SearchModelVersionsResponse = client
+                    .query(Registry, SEARCH_MODEL_VERSIONS, &query, action)
+                    .await?;
+                Ok((answer.model_versions, answer.next_page_token))
+            }
+            .boxed()
+        })
+    }
+
+    /// Describes a version. `PATCH model-versions/update`
+    ///
+    /// # Errors
+    /// When there is no such version, or the server does not answer.
+    pub async fn describe_model_version(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+    ) -> Result<ModelVersion, TrackingError> {
+        let body = ModelVersionRequest {
+            description: Some(description.to_owned()),
+            ..one_version(name, version)
+        };
+        let action = format!("describe {}", called(name, version));
+        let answer: GetModelVersionResponse = self
+            .call(Registry, UPDATE_MODEL_VERSION, &[], &body, &action)
+            .await?;
+        Ok(answer.model_version)
+    }
+
+    /// Moves a version to a stage: `None`, `Staging`, `Production` or `Archived`. With
+    /// `archive_existing`, the other versions of that stage are archived.
+    /// `POST model-versions/transition-stage`
+    ///
+    /// # Errors
+    /// When there is no such version or stage, or the server does not answer.
+    pub async fn transition_stage(
+        &self,
+        name: &str,
+        version: &str,
+        stage: &str,
+        archive_existing: bool,
+    ) -> Result<ModelVersion, TrackingError> {
+        let body = ModelVersionRequest {
+            stage: Some(stage.to_owned()),
+            archive_existing_versions: Some(archive_existing),
+            ..one_version(name, version)
+        };
+        let action = format!("move {} to the stage `{stage}`", called(name, version));
+        let answer: GetModelVersionResponse = self
+            .call(
+                Registry,
+                TRANSITION_MODEL_VERSION_STAGE,
+                &[],
+                &body,
+                &action,
+            )
+            .await?;
+        Ok(answer.model_version)
+    }
+
+    /// Deletes a version, for good. `DELETE model-versions/delete`
+    ///
+    /// # Errors
+    /// When there is no such version, or the server does not answer.
+    pub async fn delete_model_version(
+        &self,
+        name: &str,
+        version: &str,
+    ) -> Result<(), TrackingError> {
+        let action = format!("delete {}", called(name, version));
+        let body = one_version(name, version);
+        self.order(Registry, DELETE_MODEL_VERSION, &body, &action)
+            .await
+    }
+
+    /// Sets a tag of a version. `POST model-versions/set-tag`
+    ///
+    /// # Errors
+    /// When there is no such version, or the server refuses or does not answer.
+    pub async fn set_model_version_tag(
+        &self,
+        name: &str,
+        version: &str,
+        key: &str,
+        value: &str,
+    ) -> Result<(), TrackingError> {
+        let body = RegistryTagRequest {
+            version: Some(version.to_owned()),
+            key: Some(key.to_owned()),
+            value: Some(value.to_owned()),
+            ..tagged(name)
+        };
+        let action = format!("set the tag `{key}` of {}", called(name, version));
+        self.order(Registry, SET_MODEL_VERSION_TAG, &body, &action)
+            .await
+    }
+
+    /// Removes a tag of a version. `DELETE model-versions/delete-tag`
+    ///
+    /// # Errors
+    /// When there is no such version, or the server does not answer.
+    pub async fn delete_model_version_tag(
+        &self,
+        name: &str,
+        version: &str,
+        key: &str,
+    ) -> Result<(), TrackingError> {
+        let body = RegistryTagRequest {
+            version: Some(version.to_owned()),
+            key: Some(key.to_owned()),
+            ..tagged(name)
+        };
+        let action = format!("delete the tag `{key}` of {}", called(name, version));
+        self.order(Registry, DELETE_MODEL_VERSION_TAG, &body, &action)
+            .await
+    }
+
+    /// Points an alias to a version. `POST registered-models/alias`
+    ///
+    /// # Errors
+    /// When there is no such version, the alias is refused, or the server does not answer.
+    pub async fn set_alias(
+        &self,
+        name: &str,
+        alias: &str,
+        version: &str,
+    ) -> Result<(), TrackingError> {
+        let body = RegistryTagRequest {
+            version: Some(version.to_owned()),
+            alias: Some(alias.to_owned()),
+            ..tagged(name)
+        };
+        let action = format!("point the alias `{alias}` to {}", called(name, version));
+        self.order(Registry, SET_REGISTERED_MODEL_ALIAS, &body, &action)
+            .await
+    }
+
+    /// Removes an alias. `DELETE registered-models/alias`
+    ///
+    /// # Errors
+    /// When there is no such model, or the server does not answer.
+    pub async fn delete_alias(&self, name: &str, alias: &str) -> Result<(), TrackingError> {
+        let body = RegistryTagRequest {
+            alias: Some(alias.to_owned()),
+            ..tagged(name)
+        };
+        let action = format!("delete the alias `{alias}` of the registered model `{name}`");
+        self.order(Registry, DELETE_REGISTERED_MODEL_ALIAS, &body, &action)
+            .await
+    }
+
+    /// The version that an alias points to. `GET registered-models/alias`
+    ///
+    /// # Errors
+    /// When there is no such model or alias, or the server does not answer.
+    pub async fn version_by_alias(
+        &self,
+        name: &str,
+        alias: &str,
+    ) -> Result<ModelVersion, TrackingError> {
+        let action = format!("get the alias `{alias}` of the registered model `{name}`");
+        let query = [("name", name), ("alias", alias)];
+        let answer: GetModelVersionResponse = self
+            .query(Registry, GET_MODEL_VERSION_BY_ALIAS, &query, &action)
+            .await?;
+        Ok(answer.model_version)
+    }
+}
+
+/// A version, for messages.
+fn called(name: &str, version: &str) -> String {
+    format!("version `{version}` of the registered model `{name}`")
+}
+
+fn model(name: &str) -> RegisteredModelRequest {
+    RegisteredModelRequest {
+        name: Some(name.to_owned()),
+        ..RegisteredModelRequest::default()
+    }
+}
+
+fn one_version(name: &str, version: &str) -> ModelVersionRequest {
+    ModelVersionRequest {
+        name: Some(name.to_owned()),
+        version: Some(version.to_owned()),
+        ..ModelVersionRequest::default()
+    }
+}
+
+fn tagged(name: &str) -> RegistryTagRequest {
+    RegistryTagRequest {
+        name: Some(name.to_owned()),
+        ..RegistryTagRequest::default()
+    }
+}
