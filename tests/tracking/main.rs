@@ -20,6 +20,7 @@ mod flags;
 mod hostile;
 mod object_store;
 mod pages;
+mod example;
 mod replay;
 mod scenario;
 

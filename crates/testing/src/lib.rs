@@ -17,7 +17,7 @@ pub use browser::{chromium, mlflow_pages};
 pub use http::{Answer, Client, Headed};
 pub use places::{copy_files, fingerprint, home, workspace_root};
 pub use postgres::Postgres;
-pub use process::{AddressedProcess, Mlrs, mlrs_binary};
+pub use process::{AddressedProcess, Mlrs, example_binary, mlrs_binary};
 pub use python::{Oracle, onnxruntime_library, python};
 pub use s3::S3Server;
 pub use skip::{SKIPPED_FILE, everything_required, skipped};

@@ -128,13 +128,22 @@ pub fn mlrs_binary() -> Result<PathBuf, Error> {
         return Ok(PathBuf::from(path));
     }
     BUILT
-        .get_or_init(build_mlrs)
+        .get_or_init(|| build("mlrs"))
         .clone()
         .map_err(Error::Missing)
 }
 
-/// Builds the binary into the target directory that this test was built into.
-fn build_mlrs() -> Result<PathBuf, String> {
+/// The program of an example, a package of this workspace; built from it.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn example_binary(package: &str) -> Result<PathBuf, Error> {
+    build(package).map_err(Error::Missing)
+}
+
+/// Builds the binary that has the name of its package, into the target directory that this test was
+/// built into.
+fn build(package: &str) -> Result<PathBuf, String> {
     let test = std::env::current_exe().map_err(|error| error.to_string())?;
     let folder = test
         .ancestors()
@@ -145,16 +154,9 @@ fn build_mlrs() -> Result<PathBuf, String> {
         .ok_or("the test lies in no target directory")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "--quiet",
-        "--package",
-        "mlrs",
-        "--bin",
-        "mlrs",
-        "--target-dir",
-    ]);
-    command.arg(target).current_dir(workspace_root());
+    command.args(["build", "--quiet", "--package", package, "--bin", package]);
+    command.arg("--target-dir").arg(target);
+    command.current_dir(workspace_root());
     if folder.file_name().is_some_and(|name| name == "release") {
         command.arg("--release");
     }
@@ -162,10 +164,10 @@ fn build_mlrs() -> Result<PathBuf, String> {
         .output()
         .map_err(|error| format!("cargo cannot be run: {error}"))?;
     if output.status.success() {
-        Ok(folder.join(format!("mlrs{}", std::env::consts::EXE_SUFFIX)))
+        Ok(folder.join(format!("{package}{}", std::env::consts::EXE_SUFFIX)))
     } else {
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        Err(format!("`mlrs` does not build: {errors}"))
+        Err(format!("`{package}` does not build: {errors}"))
     }
 }
 

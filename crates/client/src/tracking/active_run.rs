@@ -144,7 +144,11 @@ impl StartRun {
 ///   `panic = "abort"`), a signal, `std::mem::forget`; nor when `main` returns while another thread or
 ///   a detached task still owns the run.
 ///
-/// So end runs with [`finish`](Self::finish) where you can; the drop is for `?` and panics.
+/// - A function that `?` leaves with an error drops the run, too, and a drop cannot see that: the run
+///   is `FINISHED`. Catch the error and [`finish`](Self::finish) with `FAILED`, as the example
+///   `track-from-rust` does.
+///
+/// So end runs with [`finish`](Self::finish) where you can.
 #[derive(Debug)]
 pub struct ActiveRun {
     client: TrackingClient,
