@@ -169,7 +169,7 @@ fn a_run_from_rust_arrives_at_mlrs_and_its_model_is_served() {
     track(server.address(), server.folder());
     let cache = server.folder().join("cache").display().to_string();
     for backend in ["onnxruntime", "tract"] {
-        let served = Mlrs::serve_with(
+        let scoring = Mlrs::serve_with(
             Path::new("models:/iris-from-rust@candidate"),
             &["--backend", backend],
             &[
@@ -177,7 +177,7 @@ fn a_run_from_rust_arrives_at_mlrs_and_its_model_is_served() {
                 ("MLRS_CACHE_DIR", &cache),
             ],
         );
-        let found = predictions(&served.unwrap());
+        let found = predictions(&scoring.unwrap());
         assert_eq!(
             (&found[0]["species"], &found[1]["species"]),
             (&json!(0), &json!(2)),

@@ -12,15 +12,18 @@
 )]
 
 mod client;
+mod commands;
 mod compare;
 mod database;
+mod desk;
 mod endpoints;
+mod example;
 mod faults;
 mod flags;
 mod hostile;
 mod object_store;
 mod pages;
-mod example;
+mod registry_commands;
 mod replay;
 mod scenario;
 

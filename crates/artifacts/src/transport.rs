@@ -210,6 +210,17 @@ impl Transport {
         })
     }
 
+    /// Sends a request and reads its answer as text; bytes that are no UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is an error or too large.
+    pub async fn text(&self, request: &HttpRequest) -> Result<String, TransportError> {
+        let body = self
+            .repeat(request, || self.exchange_whole(request))
+            .await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     /// Sends a request and leaves the body of the answer to the caller.
     ///
     /// # Errors

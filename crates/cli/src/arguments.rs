@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{inspect, models, onnxruntime, pack, predict, serve, server, source};
+use crate::{
+    artifacts, doctor, experiments, inspect, models, onnxruntime, pack, predict, registry, runs,
+    serve, server, source,
+};
 
 /// MLflow's models, served from one binary.
 #[derive(Debug, Parser)]
@@ -41,4 +44,14 @@ pub(crate) enum Command {
     Onnxruntime(onnxruntime::Arguments),
     /// The commands of `mlflow models`, with its options
     Models(models::Arguments),
+    /// Experiments of a tracking server
+    Experiments(experiments::Arguments),
+    /// Runs of a tracking server
+    Runs(runs::Arguments),
+    /// Artifacts of runs: list, upload, download
+    Artifacts(artifacts::Arguments),
+    /// Registered models, their versions, stages and aliases
+    Registry(registry::Arguments),
+    /// Show what is known of this installation and its servers
+    Doctor(doctor::Arguments),
 }

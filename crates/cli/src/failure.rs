@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use mlrs_backend::Refusal;
+use mlrs_client::tracking::TrackingError;
 use mlrs_client::{ResolveError, SettingsError, UriError};
 use mlrs_mlmodel::archive::ArchiveError;
 use mlrs_mlmodel::directory::OpenError;
@@ -64,6 +65,9 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         return error.hint().map(str::to_owned);
     }
     if let Some(error) = error.downcast_ref::<ResolveError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<TrackingError>() {
         return error.hint();
     }
     if let Some(error) = error.downcast_ref::<SettingsError>() {

@@ -4,8 +4,12 @@
 //! It is the only one that names backends, reads the environment and prints.
 
 mod arguments;
+mod artifacts;
 mod cache;
+mod connection;
+mod doctor;
 mod engine;
+mod experiments;
 mod failure;
 mod inspect;
 mod logging;
@@ -16,9 +20,13 @@ mod output;
 mod pack;
 mod predict;
 mod progress;
+mod registry;
+mod run_table;
+mod runs;
 mod serve;
 mod server;
 mod source;
+mod view;
 
 use std::process::ExitCode;
 
@@ -45,5 +53,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Unpack(arguments) => pack::unpack(&arguments),
         Command::Onnxruntime(arguments) => onnxruntime::run(arguments),
         Command::Models(arguments) => models::run(arguments),
+        Command::Experiments(arguments) => experiments::run(arguments),
+        Command::Runs(arguments) => runs::run(arguments),
+        Command::Artifacts(arguments) => artifacts::run(arguments),
+        Command::Registry(arguments) => registry::run(arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     }
 }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use mlrs_client::Progress;
 
 /// A bar over bytes; hidden when standard error is no terminal.
 pub(crate) fn bytes(label: &str) -> ProgressBar {
@@ -18,6 +19,12 @@ pub(crate) fn count(label: &str, what: &str) -> ProgressBar {
         label,
         &format!("{{msg:24}} {{spinner}} {{human_pos}} {what} {{per_sec}}"),
     )
+}
+
+/// Moves a bar over bytes to where a transfer is.
+pub(crate) fn advance(bar: &ProgressBar, progress: Progress) {
+    bar.set_length(progress.bytes_total.unwrap_or(progress.bytes_done));
+    bar.set_position(progress.bytes_done);
 }
 
 fn bar(label: &str, template: &str) -> ProgressBar {

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use mlrs_client::{ConnectionSettings, Identity, ModelUri, Progress, Resolver};
+use mlrs_client::{Identity, ModelUri, Progress, Resolver};
 use mlrs_mlmodel::ModelDirectory;
 use mlrs_mlmodel::archive::Limits;
 use mlrs_mlmodel::directory::open_model;
 use tempfile::TempDir;
 
 use crate::cache::CacheArguments;
+use crate::connection::{ConnectionArguments, runtime};
 use crate::{output, progress};
 
 /// Arguments of `mlrs pull`.
@@ -94,7 +95,7 @@ fn locate(uri: &str, cache: &CacheArguments) -> anyhow::Result<(PathBuf, Identit
     let resolver = resolver(cache)?;
     let bar = progress::bytes("downloading");
     let shown = bar.clone();
-    let report = move |progress: Progress| advance(&shown, progress);
+    let report = move |progress: Progress| progress::advance(&shown, progress);
     let found = runtime()?.block_on(resolver.resolve(uri, &report))?;
     bar.finish_and_clear();
     Ok((found.path, found.identity.unwrap_or_default()))
@@ -105,7 +106,7 @@ pub(crate) fn pull(arguments: &PullArguments) -> anyhow::Result<()> {
     let resolver = resolver(&arguments.cache)?;
     let bar = progress::bytes("downloading");
     let shown = bar.clone();
-    let report = move |progress: Progress| advance(&shown, progress);
+    let report = move |progress: Progress| progress::advance(&shown, progress);
     let path = match &arguments.directory {
         Some(directory) => {
             runtime()?.block_on(resolver.pull(&arguments.uri, directory, &report))?;
@@ -121,18 +122,7 @@ pub(crate) fn pull(arguments: &PullArguments) -> anyhow::Result<()> {
     output::line(&path.display().to_string())
 }
 
-fn advance(bar: &indicatif::ProgressBar, progress: Progress) {
-    bar.set_length(progress.bytes_total.unwrap_or(progress.bytes_done));
-    bar.set_position(progress.bytes_done);
-}
-
 fn resolver(cache: &CacheArguments) -> anyhow::Result<Resolver> {
-    let settings = ConnectionSettings::from_variables(|name| std::env::var(name).ok())?;
+    let settings = ConnectionArguments::default().settings()?;
     Ok(Resolver::new(settings, cache.folder()?)?)
-}
-
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?)
 }

@@ -313,7 +313,10 @@ impl ActiveRun {
         file: impl AsRef<Path>,
         folder: Option<&str>,
     ) -> Result<(), TrackingError> {
-        self.artifacts()?.upload_file(file.as_ref(), folder).await
+        let artifacts = self.artifacts()?;
+        artifacts
+            .upload_file(file.as_ref(), folder, &crate::silent)
+            .await
     }
 
     /// Uploads everything in a folder of this machine into a folder of the run's artifacts, or to

@@ -67,11 +67,12 @@ impl TrackingClient {
         progress: &ProgressCallback,
     ) -> Result<PathBuf, TrackingError> {
         let parsed = ModelUri::parse(uri)?;
-        let Some(located) = locate(self.lookups(), &parsed).await? else {
-            let (folder, name) = local_parts(Path::new(uri))?;
+        if let ModelUri::Local(path) = &parsed {
+            let (folder, name) = local_parts(path)?;
             let artifacts = self.artifacts_at(&folder)?;
             return artifacts.download(&name, destination, progress).await;
-        };
+        }
+        let located = locate(self.lookups(), &parsed).await?.unwrap_or_default();
         let mut origins = Vec::with_capacity(located.places.len());
         for (uri, path) in &located.places {
             let store = self.inner.stores.open(uri)?;
@@ -127,7 +128,7 @@ impl Artifacts {
         Ok(found)
     }
 
-    /// Uploads a file into a folder, or to the root.
+    /// Uploads a file into a folder, or to the root, and tells `progress` how far it is.
     ///
     /// # Errors
     /// When the file cannot be read, or the store does not take it.
@@ -135,11 +136,18 @@ impl Artifacts {
         &self,
         file: &Path,
         folder: Option<&str>,
+        progress: &ProgressCallback,
     ) -> Result<(), TrackingError> {
         let folder = ArtifactPath::parse(folder.unwrap_or_default())?;
-        let path = folder.join(&name_of(file)?)?;
-        self.store.upload(&path, &Source::file(file)).await?;
-        Ok(())
+        let metadata = std::fs::metadata(file).map_err(failed("look at", file))?;
+        let path = name_of(file)?;
+        let file = LocalFile {
+            place: file.to_owned(),
+            path: path.clone(),
+            size: metadata.len(),
+        };
+        self.upload_files(&[(folder.join(&path)?, file)], progress)
+            .await
     }
 
     /// Uploads bytes as the file at a path.

@@ -38,6 +38,9 @@ pub enum TrackingError {
         #[source]
         source: TransportError,
     },
+    /// Something answered that is not MLflow's.
+    #[error("cannot {0}: what answers is no tracking server")]
+    NotMlflow(String),
     /// A search got the same page twice, so that it would have no end.
     #[error("cannot {action}: the server repeats a page")]
     EndlessPages {
@@ -154,6 +157,11 @@ impl TrackingError {
             Self::Model(error) => error.hint(),
             Self::Uri(error) => error.hint(),
             Self::Lookup(error) => error.hint(),
+            Self::NotMlflow(_) => Some(
+                "check that MLFLOW_TRACKING_URI is the address of an MLflow server, with its path \
+                 prefix if it has one"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

@@ -55,6 +55,7 @@ pub use mlrs_api::logged_models::LoggedModelInfo;
 pub use mlrs_api::metrics::{Metric, Param};
 pub use mlrs_api::registry::{ModelVersion, RegisteredModel};
 pub use mlrs_api::runs::{Run, RunInfo};
+pub use mlrs_api::server_info::ServerInfo;
 pub use mlrs_api::{ErrorCode, Tag};
 pub use mlrs_artifacts::ArtifactPath;
 pub use models::SavedModel;
@@ -129,6 +130,37 @@ impl TrackingClient {
         }
     }
 
+    /// The version of MLflow that the tracking server is of, or speaks for. `GET /version`
+    ///
+    /// # Errors
+    /// When there is no server, it does not answer, or answers something else.
+    pub async fn server_version(&self) -> Result<String, TrackingError> {
+        let action = "ask the tracking server for its version";
+        let base = self.inner.servers.base(Side::Tracking);
+        let mut address = base.cloned().map_err(|error| no_server(error, action))?;
+        let prefix = address.path().trim_end_matches('/').to_owned();
+        address.set_path(&format!("{prefix}/version"));
+        let answer = self.inner.transport.text(&HttpRequest::get(address)).await;
+        let answer = answer.map_err(|source| TrackingError::Call {
+            action: action.to_owned(),
+            source,
+        })?;
+        let version = answer.trim();
+        let is_version =
+            version.len() < 64 && version.starts_with(|digit: char| digit.is_ascii_digit());
+        is_version
+            .then(|| version.to_owned())
+            .ok_or_else(|| TrackingError::NotMlflow(action.to_owned()))
+    }
+
+    /// What the tracking server says about itself; defaults for servers that do not.
+    ///
+    /// # Errors
+    /// When there is no server, or it does not answer.
+    pub async fn server_info(&self) -> Result<ServerInfo, TrackingError> {
+        Ok(self.lookups().server_info().await?)
+    }
+
     /// The same client with connections of its own, for another runtime.
     fn separate(&self) -> Result<Self, TrackingError> {
         let inner = &self.inner;
@@ -198,11 +230,7 @@ impl TrackingClient {
         action: &str,
     ) -> Result<url::Url, TrackingError> {
         let address = self.inner.servers.address(side, endpoint, parts);
-        address.map_err(|NoServer { found, variable }| TrackingError::NoServer {
-            action: action.to_owned(),
-            found,
-            variable,
-        })
+        address.map_err(|error| no_server(error, action))
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -215,5 +243,13 @@ impl TrackingClient {
             action: action.to_owned(),
             source,
         })
+    }
+}
+
+fn no_server(error: NoServer, action: &str) -> TrackingError {
+    TrackingError::NoServer {
+        action: action.to_owned(),
+        found: error.found,
+        variable: error.variable,
     }
 }

@@ -1,0 +1,242 @@
+//! `mlrs artifacts`: the commands of `mlflow artifacts`, with its options and its output.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{ArgGroup, Args, Subcommand};
+use mlrs_client::tracking::{Artifact, TrackingError};
+use mlrs_client::{ModelUri, Progress};
+use serde_json::{Value, json};
+
+use crate::connection::ConnectionArguments;
+use crate::failure::hinted;
+use crate::output::{self, OutputFormat};
+use crate::progress;
+
+/// Arguments of `mlrs artifacts`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    connection: ConnectionArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Upload a file as an artifact of a run
+    #[command(
+        after_help = "Example:\n  mlrs artifacts log-artifact -l notes.txt -r 0123456789abcdef0123456789abcdef -a texts"
+    )]
+    LogArtifact {
+        /// The file
+        #[arg(short, long, value_name = "FILE")]
+        local_file: PathBuf,
+        #[command(flatten)]
+        place: PlaceArguments,
+    },
+    /// Upload everything in a folder as artifacts of a run
+    #[command(
+        after_help = "Example:\n  mlrs artifacts log-artifacts -l plots -r 0123456789abcdef0123456789abcdef -a plots"
+    )]
+    LogArtifacts {
+        /// The folder
+        #[arg(short, long, value_name = "DIR")]
+        local_dir: PathBuf,
+        #[command(flatten)]
+        place: PlaceArguments,
+    },
+    /// List the artifacts of a run, or those in a folder of them
+    #[command(
+        after_help = "Examples:\n  mlrs artifacts list -r 0123456789abcdef0123456789abcdef\n  mlrs artifacts list -r 0123456789abcdef0123456789abcdef -a plots --output table"
+    )]
+    List {
+        #[command(flatten)]
+        place: PlaceArguments,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = OutputFormat::Json, value_name = "FORMAT")]
+        output: OutputFormat,
+    },
+    /// Download a file or a folder, and print where it is
+    #[command(
+        after_help = "Examples:\n  mlrs artifacts download -r 0123456789abcdef0123456789abcdef -a plots -d .\n  mlrs artifacts download -u models:/iris/1 -d iris"
+    )]
+    Download(DownloadArguments),
+}
+
+#[derive(Debug, Args)]
+struct PlaceArguments {
+    /// The run
+    #[arg(short, long, value_name = "ID")]
+    run_id: String,
+    /// A folder of the run's artifacts [default: their root]
+    #[arg(short, long, value_name = "PATH")]
+    artifact_path: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true).args(["run_id", "artifact_uri"]))]
+struct DownloadArguments {
+    /// The run
+    #[arg(short, long, value_name = "ID")]
+    run_id: Option<String>,
+    /// A file or folder of the run's artifacts [default: all of them]
+    #[arg(short, long, value_name = "PATH")]
+    artifact_path: Option<String>,
+    /// What to download, instead of a run's artifact: runs:/…, models:/…, mlflow-artifacts:/…, s3://…
+    #[arg(short = 'u', long, value_name = "URI")]
+    artifact_uri: Option<String>,
+    /// The folder to download into [default: a new temporary one]
+    #[arg(short, long, value_name = "DIR")]
+    dst_path: Option<PathBuf>,
+}
+
+/// Runs `mlrs artifacts`.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let connection = arguments.connection;
+    match arguments.command {
+        Command::LogArtifact { local_file, place } => {
+            if !local_file.is_file() {
+                return Err(hinted(
+                    format!("there is no file `{}`", local_file.display()),
+                    "`mlrs artifacts log-artifacts` uploads what is in a folder",
+                ));
+            }
+            log_file(&connection, &local_file, &place)
+        }
+        Command::LogArtifacts { local_dir, place } => {
+            if !local_dir.is_dir() {
+                return Err(hinted(
+                    format!("there is no folder `{}`", local_dir.display()),
+                    "`mlrs artifacts log-artifact` uploads a file",
+                ));
+            }
+            log_folder(&connection, &local_dir, &place)
+        }
+        Command::List { place, output } => list(&connection, &place, output),
+        Command::Download(arguments) => download(&connection, &arguments),
+    }
+}
+
+fn log_file(
+    connection: &ConnectionArguments,
+    file: &Path,
+    place: &PlaceArguments,
+) -> anyhow::Result<()> {
+    let (bar, report) = transfer("uploading");
+    connection.run(async |client| {
+        let artifacts = client.run_artifacts(&place.run_id).await?;
+        artifacts
+            .upload_file(file, place.artifact_path.as_deref(), &report)
+            .await
+    })?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn log_folder(
+    connection: &ConnectionArguments,
+    folder: &Path,
+    place: &PlaceArguments,
+) -> anyhow::Result<()> {
+    let (bar, report) = transfer("uploading");
+    connection.run(async |client| {
+        let artifacts = client.run_artifacts(&place.run_id).await?;
+        artifacts
+            .upload_folder(folder, place.artifact_path.as_deref(), &report)
+            .await
+    })?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn list(
+    connection: &ConnectionArguments,
+    place: &PlaceArguments,
+    format: OutputFormat,
+) -> anyhow::Result<()> {
+    let path = place.artifact_path.as_deref().unwrap_or_default();
+    let found = connection.run(async |client| {
+        let artifacts = client.run_artifacts(&place.run_id).await?;
+        artifacts.list(path).await
+    })?;
+    match format {
+        OutputFormat::Json => {
+            let entries: Result<Vec<String>, _> = found
+                .iter()
+                .map(|entry| serde_json::to_string_pretty(&as_json(entry)))
+                .collect();
+            output::line(&format!("[{}]", entries?.join(", ")))
+        }
+        OutputFormat::Table => {
+            let mut table = output::table(&["path", "size"]);
+            for entry in found {
+                let size = entry
+                    .size
+                    .map(|size| indicatif::HumanBytes(size).to_string());
+                let slash = if entry.is_directory { "/" } else { "" };
+                table.add_row([
+                    format!("{}{slash}", entry.path.as_str()),
+                    size.unwrap_or_default(),
+                ]);
+            }
+            output::line(&table.to_string())
+        }
+    }
+}
+
+/// The fields of MLflow's `FileInfo`.
+fn as_json(entry: &Artifact) -> Value {
+    let mut value = json!({"path": entry.path.as_str(), "is_dir": entry.is_directory});
+    if let Some(size) = entry.size {
+        value["file_size"] = json!(size);
+    }
+    value
+}
+
+fn download(connection: &ConnectionArguments, arguments: &DownloadArguments) -> anyhow::Result<()> {
+    // As in MLflow, a URI counts more than a run.
+    let uri = match (
+        &arguments.artifact_uri,
+        &arguments.run_id,
+        &arguments.artifact_path,
+    ) {
+        (Some(uri), _, _) => Some(uri.clone()),
+        (None, Some(run_id), Some(path)) => Some(format!("runs:/{run_id}/{path}")),
+        _ => None,
+    };
+    let destination = if let Some(folder) = &arguments.dst_path {
+        folder.clone()
+    } else {
+        // What is on this machine needs no copy.
+        if let Some(Ok(ModelUri::Local(path))) = uri.as_deref().map(ModelUri::parse) {
+            return output::line(&path.display().to_string());
+        }
+        let folder = tempfile::Builder::new().prefix("mlrs-").tempdir();
+        folder.context("cannot make a temporary folder")?.keep()
+    };
+    let (bar, report) = transfer("downloading");
+    let path = connection.run(async |client| -> Result<PathBuf, TrackingError> {
+        if let Some(uri) = &uri {
+            return client.download(uri, &destination, &report).await;
+        }
+        let run_id = arguments.run_id.as_deref().unwrap_or_default();
+        let artifacts = client.run_artifacts(run_id).await?;
+        artifacts.download("", &destination, &report).await
+    })?;
+    bar.finish_and_clear();
+    let path = std::path::absolute(&path).unwrap_or(path);
+    output::line(&path.display().to_string())
+}
+
+/// A bar, and what moves it.
+fn transfer(
+    label: &str,
+) -> (
+    indicatif::ProgressBar,
+    impl Fn(Progress) + Send + Sync + use<>,
+) {
+    let bar = progress::bytes(label);
+    let shown = bar.clone();
+    (bar, move |progress| progress::advance(&shown, progress))
+}

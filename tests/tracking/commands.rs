@@ -1,0 +1,432 @@
+//! The commands of `mlflow` and of `mlrs`, asked the same of one server: what they print is compared,
+//! as text where MLflow prints for scripts, and what they change is looked at with the other one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use mlrs_testing::{python, skipped};
+use serde_json::{Value, json};
+
+use crate::desk::Desk;
+
+fn desk(what: &str) -> Option<Desk> {
+    if let Err(error) = python() {
+        skipped(what, &error.to_string());
+        return None;
+    }
+    Some(Desk::new())
+}
+
+/// A run in experiment 1 with something of each kind; its id.
+fn populate(desk: &Desk) -> String {
+    let said = desk.said(&["experiments", "create", "-n", "flowers"]);
+    assert_eq!(said, "Created experiment 'flowers' with id 1\n");
+    let ended = desk.said(&[
+        "experiments",
+        "create",
+        "-n",
+        "old",
+        "-l",
+        "s3://bucket/old",
+    ]);
+    assert!(ended.ends_with("with id 2\n"), "{ended}");
+    desk.said(&["experiments", "delete", "-x", "2"]);
+    desk.post(
+        "experiments/set-experiment-tag",
+        &json!({"experiment_id": "1", "key": "a", "value": "ü"}),
+    );
+    let run = desk.json(&[
+        "runs",
+        "create",
+        "--experiment-id",
+        "1",
+        "--run-name",
+        "ünï",
+        "-t",
+        "a=b=c",
+        "--description",
+        "what it is",
+    ]);
+    let run_id = run["run_id"].as_str().unwrap().to_owned();
+    let metric =
+        |key: &str, value: f64| json!({"key": key, "value": value, "timestamp": 1, "step": 0});
+    let batch = json!({
+        "run_id": run_id,
+        "metrics": [metric("big", 1e16), metric("loss", 1e-5), metric("whole", 3.0)],
+        "params": [{"key": "layers", "value": "3"}],
+    });
+    desk.post("runs/log-batch", &batch);
+    desk.said(&[
+        "runs",
+        "create",
+        "--experiment-name",
+        "flowers",
+        "--status",
+        "KILLED",
+        "--parent-run-id",
+        &run_id,
+    ]);
+    let file = desk.write("notes.txt", "notes");
+    desk.write("plots/a/b.svg", "<svg/>");
+    desk.write("plots/c d.txt", "c d");
+    desk.said(&["artifacts", "log-artifact", "-l", &file, "-r", &run_id]);
+    desk.said(&[
+        "artifacts",
+        "log-artifacts",
+        "-l",
+        "plots",
+        "-r",
+        &run_id,
+        "-a",
+        "all/plots",
+    ]);
+    run_id
+}
+
+#[test]
+fn what_is_printed_is_what_mlflow_prints() {
+    let Some(desk) = desk("the commands of `mlflow` and `mlrs`") else {
+        return;
+    };
+    let run_id = populate(&desk);
+    let commands: [&[&str]; 9] = [
+        &["experiments", "search"],
+        &["experiments", "search", "-v", "all"],
+        &[
+            "experiments",
+            "search",
+            "--view",
+            "deleted_only",
+            "--max-results",
+            "1",
+        ],
+        &["experiments", "get", "-n", "flowers"],
+        &["runs", "list", "--experiment-id", "1"],
+        &["runs", "list", "--experiment-id", "1", "-v", "all"],
+        &["artifacts", "list", "-r", &run_id],
+        &["artifacts", "list", "-r", &run_id, "-a", "all/plots"],
+        &["artifacts", "list", "-r", &run_id, "-a", "nothing"],
+    ];
+    let as_json: [&[&str]; 3] = [
+        &["experiments", "get", "-x", "1", "--output", "json"],
+        &["runs", "describe", "--run-id", &run_id],
+        &["experiments", "csv", "-x", "1"],
+    ];
+    let answers = desk.mlflow(&[&commands[..], &as_json[..]].concat());
+    for (command, expected) in commands.iter().zip(&answers) {
+        assert_eq!(expected.code, 0, "{command:?}: {}", expected.errors);
+        assert_eq!(desk.said(command), expected.output, "{command:?}");
+    }
+    let parsed = |index: usize| -> Value {
+        serde_json::from_str(&answers[commands.len() + index].output).unwrap()
+    };
+    let mut experiment = parsed(0);
+    for about_traces in ["effective_trace_archival_retention", "trace_location"] {
+        experiment.as_object_mut().unwrap().remove(about_traces);
+    }
+    assert_eq!(desk.json(as_json[0]), experiment);
+    assert_eq!(desk.json(as_json[1]), parsed(1));
+    let csv = &answers.last().unwrap().output;
+    assert_eq!(cells(&desk.said(as_json[2])), cells(csv));
+
+    // The same for programs.
+    let listed = desk.json(&["runs", "list", "--experiment-id", "1", "--output", "json"]);
+    assert_eq!(listed.as_array().unwrap().len(), 2);
+    let found = desk.json(&["experiments", "search", "--output", "json"]);
+    assert_eq!(
+        (&found[1]["name"], &found[1]["tags"]),
+        (&json!("flowers"), &json!({"a": "ü"}))
+    );
+}
+
+/// The cells of a CSV without quotes, each line as what its columns have: MLflow's order of columns
+/// is one of chance.
+fn cells(csv: &str) -> Vec<BTreeMap<String, String>> {
+    let mut lines = csv.trim_end().lines();
+    let heading: Vec<&str> = lines.next().unwrap().split(',').collect();
+    assert_eq!(
+        heading[..6].join(" "),
+        "run_id experiment_id status artifact_uri start_time end_time"
+    );
+    let rows = lines.map(|line| {
+        let fields = line.split(',').map(str::to_owned);
+        heading
+            .iter()
+            .map(|&name| name.to_owned())
+            .zip(fields)
+            .collect()
+    });
+    rows.collect()
+}
+
+/// Every file below a folder, with its content.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![folder.to_owned()];
+    while let Some(next) = pending.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_owned();
+                found.insert(name, std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_transferred_is_where_mlflow_has_it() {
+    let Some(desk) = desk("transfers of `mlflow` and `mlrs`") else {
+        return;
+    };
+    let run_id = populate(&desk);
+    let uris = [
+        format!("runs:/{run_id}/all"),
+        format!("mlflow-artifacts:/1/{run_id}/artifacts/all/plots"),
+        format!("runs:/{run_id}/notes.txt"),
+    ];
+    let mut commands: Vec<Vec<&str>> = vec![
+        vec!["artifacts", "download", "-r", &run_id],
+        vec!["artifacts", "download", "-r", &run_id, "-a", "all/plots"],
+        vec![
+            "artifacts",
+            "download",
+            "-r",
+            &run_id,
+            "-a",
+            "all/plots/a/b.svg",
+        ],
+    ];
+    commands.extend(
+        uris.iter()
+            .map(|uri| vec!["artifacts", "download", "-u", uri]),
+    );
+    let folders: Vec<[String; 2]> = (0..commands.len())
+        .map(|index| {
+            [
+                desk.path(&format!("mlflow-{index}")),
+                desk.path(&format!("mlrs-{index}")),
+            ]
+        })
+        .collect();
+    let with = |which: usize| -> Vec<Vec<&str>> {
+        let folders = folders
+            .iter()
+            .map(|folders| ["-d", folders[which].as_str()]);
+        commands
+            .iter()
+            .zip(folders)
+            .map(|(command, folder)| [&command[..], &folder].concat())
+            .collect()
+    };
+    let theirs = with(0);
+    let theirs: Vec<&[&str]> = theirs.iter().map(Vec::as_slice).collect();
+    for ((expected, command), [mlflow, mlrs]) in
+        desk.mlflow(&theirs).iter().zip(with(1)).zip(&folders)
+    {
+        assert_eq!(expected.code, 0, "{command:?}: {}", expected.errors);
+        let said = desk.said(&command);
+        assert_eq!(
+            said.trim().replace(mlrs, ""),
+            expected.output.trim().replace(mlflow, ""),
+            "{command:?}"
+        );
+        let files = tree(Path::new(mlrs));
+        assert!(!files.is_empty(), "{command:?}");
+        assert_eq!(files, tree(Path::new(mlflow)), "{command:?}");
+    }
+
+    // What MLflow uploads is listed, and a download replaces what was there.
+    let file = desk.write("notes.txt", "other notes");
+    let uploads: [&[&str]; 2] = [
+        &[
+            "artifacts",
+            "log-artifact",
+            "-l",
+            &file,
+            "-r",
+            &run_id,
+            "-a",
+            "by mlflow",
+        ],
+        &[
+            "artifacts",
+            "log-artifacts",
+            "-l",
+            "plots",
+            "-r",
+            &run_id,
+            "-a",
+            "by mlflow/plots",
+        ],
+    ];
+    assert!(desk.mlflow(&uploads).iter().all(|ended| ended.code == 0));
+    let target = desk.path("mlrs-0");
+    desk.said(&["artifacts", "download", "-r", &run_id, "-d", &target]);
+    let files = tree(Path::new(&target));
+    assert_eq!(files[Path::new("by mlflow/notes.txt")], "other notes");
+    assert_eq!(files.len(), 6, "{files:?}");
+    let kept = desk.said(&["artifacts", "download", "-r", &run_id, "-a", "notes.txt"]);
+    assert_eq!(std::fs::read_to_string(kept.trim()).unwrap(), "notes");
+    std::fs::remove_dir_all(Path::new(kept.trim()).parent().unwrap()).unwrap();
+}
+
+#[test]
+fn what_is_changed_is_seen_by_mlflow_and_the_other_way_round() {
+    let Some(desk) = desk("changes by `mlflow` and `mlrs`") else {
+        return;
+    };
+    let run_id = populate(&desk);
+    let create = [
+        "runs",
+        "create",
+        "--experiment-id",
+        "1",
+        "--run-name",
+        "same",
+        "-t",
+        "a=b",
+        "--description",
+        "d",
+        "--status",
+        "failed",
+    ];
+    let steps: [&[&str]; 6] = [
+        &["experiments", "rename", "-x", "1", "--new-name", "renamed"],
+        &["runs", "delete", "--run-id", &run_id],
+        &["runs", "restore", "--run-id", &run_id],
+        &["experiments", "delete", "-x", "1"],
+        &["experiments", "restore", "-x", "1"],
+        &create,
+    ];
+    let ours: Vec<String> = steps.iter().map(|step| desk.said(step)).collect();
+    let theirs = desk.mlflow(&steps);
+    for ((step, our), their) in steps.iter().zip(&ours).zip(&theirs) {
+        assert_eq!(their.code, 0, "{step:?}: {}", their.errors);
+        if step[1] != "create" {
+            assert_eq!(*our, their.output, "{step:?}");
+        }
+    }
+    let described = |said: &str| {
+        let start = said.find('{').unwrap();
+        let created: Value = serde_json::from_str(&said[start..]).unwrap();
+        let mut run = desk.json(&[
+            "runs",
+            "describe",
+            "--run-id",
+            created["run_id"].as_str().unwrap(),
+        ]);
+        assert_eq!(created["status"], "FAILED");
+        for (part, name) in [
+            ("info", "run_id"),
+            ("info", "artifact_uri"),
+            ("info", "start_time"),
+            ("info", "end_time"),
+        ] {
+            assert!(!run[part][name].is_null(), "{run}");
+            run[part][name] = Value::Null;
+        }
+        assert!(!run["data"]["tags"]["mlflow.source.name"].is_null());
+        run["data"]["tags"]["mlflow.source.name"] = Value::Null;
+        // MLflow looks for a repository around the program that runs.
+        let tags = run["data"]["tags"].as_object_mut().unwrap();
+        tags.retain(|name, _| !name.starts_with("mlflow.source.git."));
+        run
+    };
+    assert_eq!(
+        described(ours.last().unwrap()),
+        described(&theirs.last().unwrap().output)
+    );
+    let file = desk.path("runs.csv");
+    let said = desk.said(&["experiments", "csv", "-x", "1", "-o", &file]);
+    assert!(said.contains("exported as a CSV"), "{said}");
+    assert_eq!(std::fs::read_to_string(file).unwrap().lines().count(), 5);
+}
+
+#[test]
+fn what_cannot_be_done_says_why_and_fails() {
+    let Some(desk) = desk("refused commands of `mlflow` and `mlrs`") else {
+        return;
+    };
+    desk.said(&["experiments", "create", "-n", "taken"]);
+    let refused: [(&[&str], &str); 8] = [
+        (
+            &["runs", "describe", "--run-id", "nope"],
+            "RESOURCE_DOES_NOT_EXIST: Run with id=nope not found",
+        ),
+        (
+            &["runs", "delete", "--run-id", "nope"],
+            "cannot delete the run `nope`",
+        ),
+        (
+            &["experiments", "create", "-n", "taken"],
+            "RESOURCE_ALREADY_EXISTS",
+        ),
+        (
+            &["experiments", "get", "-n", "nope"],
+            "there is no experiment `nope`",
+        ),
+        (
+            &["experiments", "delete", "-x", "77"],
+            "RESOURCE_DOES_NOT_EXIST",
+        ),
+        (
+            &["artifacts", "list", "-r", "nope"],
+            "RESOURCE_DOES_NOT_EXIST",
+        ),
+        (
+            &["artifacts", "log-artifact", "-l", "absent", "-r", "nope"],
+            "there is no file `absent`",
+        ),
+        (
+            &["artifacts", "download", "-u", "runs:/nope/x"],
+            "the run `nope`",
+        ),
+    ];
+    let commands: Vec<&[&str]> = refused.iter().map(|(command, _)| *command).collect();
+    for ((command, reason), theirs) in refused.iter().zip(desk.mlflow(&commands)) {
+        assert_ne!(theirs.code, 0, "{command:?}");
+        let ended = desk.mlrs(command);
+        assert_eq!(ended.code, 1, "{command:?}: {}", ended.output);
+        assert!(
+            ended.errors.starts_with("error: ") && ended.errors.contains(reason),
+            "{command:?}: {}",
+            ended.errors
+        );
+        assert_eq!(ended.output, "", "{command:?}");
+    }
+    let elsewhere = [
+        "runs",
+        "describe",
+        "--run-id",
+        "x",
+        "--tracking-uri",
+        "http://127.0.0.1:9",
+    ];
+    let ended = desk.mlrs(&elsewhere);
+    assert_eq!(ended.code, 1);
+    assert!(
+        ended
+            .errors
+            .contains("cannot reach the server `http://127.0.0.1:9`"),
+        "{}",
+        ended.errors
+    );
+    assert!(
+        ended.errors.contains("hint: check that the server runs"),
+        "{}",
+        ended.errors
+    );
+    for usage in [
+        &["runs", "create", "--experiment-id", "1", "-t", "novalue"][..],
+        &["runs", "list"],
+        &["experiments", "get"],
+        &["experiments", "search", "-v", "some"],
+        &["artifacts", "download"],
+    ] {
+        assert_eq!(desk.mlrs(usage).code, 2, "{usage:?}");
+    }
+}
