@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use mlrs_testing::{Client, MlflowServer, Mlrs, MlrsServer, example_binary, python, skipped};
+use mlrs_testing::{
+    Client, MlflowServer, Mlrs, MlrsServer, example_binary, mlrs_binary, python, skipped,
+};
 use serde_json::{Value, json};
 
 /// What the model is asked: a setosa and a virginica.
@@ -102,6 +104,32 @@ fn track(address: &str, folder: &Path) {
     );
 
     model(address, run, run_id);
+    register_by_run(address, run_id);
+}
+
+/// A logged model can be registered by its run and name, with a command.
+fn register_by_run(address: &str, run_id: &str) {
+    let source = format!("runs:/{run_id}/model");
+    let output = Command::new(mlrs_binary().unwrap())
+        .args(["registry", "versions", "create", "again", "--source"])
+        .args([&source, "--output", "json", "--tracking-uri", address])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let version: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(version["run_id"], run_id, "{said}");
+    assert!(
+        version["source"]
+            .as_str()
+            .unwrap()
+            .starts_with("models:/m-"),
+        "{said}"
+    );
 }
 
 /// The logged model, its version, and the alias of that.

@@ -105,11 +105,15 @@ fn what_is_deleted_for_good_needs_consent() {
     let (source, run_id) = logged(&desk);
     let registry = |words: &[&str]| registry(&desk, words);
     let quiet = |words: &[&str]| desk.said(&[&["registry"], words].concat());
-    for _ in 0..2 {
-        registry(&[
-            "versions", "create", "iris", "--source", &source, "--run-id", &run_id,
-        ]);
-    }
+    let by_run = format!("runs:/{run_id}/model");
+    let version = registry(&["versions", "create", "iris", "--source", &by_run]);
+    assert_eq!(
+        (&version["source"], &version["run_id"]),
+        (&json!(source), &json!(run_id))
+    );
+    registry(&[
+        "versions", "create", "iris", "--source", &source, "--run-id", &run_id,
+    ]);
     quiet(&["aliases", "set", "iris", "champion", "2"]);
     let ended = desk.mlrs(&["registry", "versions", "delete", "iris", "1"]);
     assert_eq!(

@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mlrs_api::Tag;
@@ -154,7 +153,6 @@ pub struct ActiveRun {
     client: TrackingClient,
     info: RunInfo,
     queue: Arc<Queue>,
-    thread: Option<JoinHandle<()>>,
     drop_wait: Duration,
 }
 
@@ -173,7 +171,15 @@ impl TrackingClient {
                 start.tags,
             )
             .await?;
-        ActiveRun::of(self.clone(), run.info, &start.logging)
+        let run_id = run.info.run_id.clone();
+        let started = ActiveRun::of(self.clone(), run.info, &start.logging);
+        if started.is_err() {
+            // The first error counts.
+            let _ = self
+                .update_run(&run_id, Some(RunStatus::Failed), Some(now()), None)
+                .await;
+        }
+        started
     }
 
     /// Goes on with a run that ended or was interrupted; it is `RUNNING` again.
@@ -199,12 +205,11 @@ impl ActiveRun {
         settings: &LoggingSettings,
     ) -> Result<Self, TrackingError> {
         let queue = Arc::new(Queue::new(settings.capacity, settings.delay));
-        let thread = Worker::start(&client, &info.run_id, Arc::clone(&queue), settings.patience)?;
+        Worker::start(&client, &info.run_id, Arc::clone(&queue), settings.patience)?;
         Ok(Self {
             client,
             info,
             queue,
-            thread: Some(thread),
             drop_wait: settings.drop_wait,
         })
     }
@@ -377,11 +382,6 @@ impl Drop for ActiveRun {
         self.queue.finish(status, None);
         if !self.queue.hurry(self.drop_wait) {
             tracing::error!(run_id = %self.id(), "the end of a run was not waited for any longer");
-            return;
-        }
-        if let Some(thread) = self.thread.take() {
-            // It has ended; how is in the log.
-            let _ = thread.join();
         }
     }
 }

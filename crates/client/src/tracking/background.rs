@@ -4,7 +4,6 @@
 //! runtime or in none, and while a dropped run holds the program's thread.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mlrs_api::enums::RunStatus;
@@ -39,21 +38,14 @@ struct Lost {
 }
 
 impl Worker {
-    /// Starts the thread.
+    /// Starts the thread. Nobody waits for it by its handle: it tells the queue when it has ended, and
+    /// what it may still have to clean up then, such as a name that is being looked up, holds up nobody.
     pub(super) fn start(
         client: &TrackingClient,
         run_id: &str,
         queue: Arc<Queue>,
         patience: Duration,
-    ) -> Result<JoinHandle<()>, TrackingError> {
-        let failed = |source| TrackingError::Background {
-            run_id: run_id.to_owned(),
-            source: Some(source),
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed)?;
+    ) -> Result<(), TrackingError> {
         let worker = Self {
             client: client.separate()?,
             run_id: run_id.to_owned(),
@@ -67,9 +59,23 @@ impl Worker {
             .spawn(move || {
                 // Whoever waits is told, whatever happens here.
                 let _ended = Ended(Arc::clone(&worker.queue));
-                runtime.block_on(worker.run());
+                // Made here, because it must not be dropped inside of another runtime.
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                match runtime {
+                    Ok(runtime) => {
+                        runtime.block_on(worker.run());
+                        runtime.shutdown_background();
+                    }
+                    Err(error) => tracing::error!(%error, "a run cannot log in the background"),
+                }
             })
-            .map_err(failed)
+            .map(drop)
+            .map_err(|source| TrackingError::Background {
+                run_id: run_id.to_owned(),
+                source: Some(source),
+            })
     }
 
     async fn run(mut self) {

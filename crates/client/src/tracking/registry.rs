@@ -19,7 +19,9 @@ use mlrs_api::registry::{
 
 use super::models::SavedModel;
 use super::{Pages, TrackingClient, TrackingError};
+use crate::locate::locate;
 use crate::servers::Side::Registry;
+use crate::uri::ModelUri;
 
 /// Models asked for at a time; MLflow's default.
 const MODELS_PAGE: &str = "100";
@@ -278,18 +280,48 @@ impl TrackingClient {
 
     /// Makes a version of a registered model. `POST model-versions/create`
     ///
+    /// A source `runs:/…` is looked up first, as MLflow's client does: it is a model among the
+    /// artifacts of the run, or else the logged model of that name.
+    ///
     /// # Errors
     /// When there is no such model, the source is refused, or the server does not answer.
     pub async fn create_model_version(
         &self,
-        new: NewVersion,
+        mut new: NewVersion,
     ) -> Result<ModelVersion, TrackingError> {
+        let source = new.request.source.clone().unwrap_or_default();
+        if let Ok(uri @ ModelUri::Run { .. }) = ModelUri::parse(&source) {
+            self.find_in_run(&uri, &mut new.request).await?;
+        }
         let name = new.request.name.as_deref().unwrap_or_default();
         let action = format!("create a version of the registered model `{name}`");
         let answer: GetModelVersionResponse = self
             .call(Registry, CREATE_MODEL_VERSION, &[], &new.request, &action)
             .await?;
         Ok(answer.model_version)
+    }
+
+    /// Puts the place that a `runs:/…` means into a request, and what it is.
+    async fn find_in_run(
+        &self,
+        uri: &ModelUri,
+        request: &mut CreateModelVersionRequest,
+    ) -> Result<(), TrackingError> {
+        let located = locate(self.lookups(), uri).await?.unwrap_or_default();
+        request.run_id = located.identity.run_id;
+        if let Some((root, path)) = located.places.first() {
+            let files = self.artifacts_at(root)?.list(path.as_str()).await?;
+            if files.iter().any(|file| file.path.name() == "MLmodel") {
+                let root = root.trim_end_matches('/');
+                request.source = Some(format!("{root}/{}", path.as_str()));
+                return Ok(());
+            }
+        }
+        if let Some(model_id) = located.identity.model_id {
+            request.source = Some(format!("models:/{model_id}"));
+            request.model_id = Some(model_id);
+        }
+        Ok(())
     }
 
     /// A version. `GET model-versions/get`
