@@ -369,6 +369,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = LocalStore::new(folder.path());
         store.create(&path("a/b"), content(&[])).await.unwrap();
+        // Other programs list this folder.
+        assert!(!folder.path().join(UPLOADS).exists());
         for taken in ["a", "", ".mlrs-uploads/x"] {
             let refused = store.create(&path(taken), content(&[])).await;
             assert!(
