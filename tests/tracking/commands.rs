@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use mlrs_testing::{python, skipped};
+use mlrs_testing::{mlrs_binary, python, skipped};
 use serde_json::{Value, json};
 
 use crate::desk::Desk;
@@ -398,6 +399,20 @@ fn what_cannot_be_done_says_why_and_fails() {
         );
         assert_eq!(ended.output, "", "{command:?}");
     }
+    let temporary = desk.path("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let mut command = Command::new(mlrs_binary().unwrap());
+    let download = ["artifacts", "download", "-u", "runs:/nope/x"];
+    let command = desk.environment(&mut command).args(download);
+    assert!(
+        !command
+            .env("TMPDIR", &temporary)
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+
     let elsewhere = [
         "runs",
         "describe",

@@ -205,6 +205,7 @@ fn download(connection: &ConnectionArguments, arguments: &DownloadArguments) -> 
         (None, Some(run_id), Some(path)) => Some(format!("runs:/{run_id}/{path}")),
         _ => None,
     };
+    let mut scratch = None;
     let destination = if let Some(folder) = &arguments.dst_path {
         folder.clone()
     } else {
@@ -213,7 +214,8 @@ fn download(connection: &ConnectionArguments, arguments: &DownloadArguments) -> 
             return output::line(&path.display().to_string());
         }
         let folder = tempfile::Builder::new().prefix("mlrs-").tempdir();
-        folder.context("cannot make a temporary folder")?.keep()
+        let folder = folder.context("cannot make a temporary folder")?;
+        scratch.insert(folder).path().to_owned()
     };
     let (bar, report) = transfer("downloading");
     let path = connection.run(async |client| -> Result<PathBuf, TrackingError> {
@@ -225,6 +227,8 @@ fn download(connection: &ConnectionArguments, arguments: &DownloadArguments) -> 
         artifacts.download("", &destination, &report).await
     })?;
     bar.finish_and_clear();
+    // Until here, a failure takes the temporary folder with it.
+    scratch.map(tempfile::TempDir::keep);
     let path = std::path::absolute(&path).unwrap_or(path);
     output::line(&path.display().to_string())
 }
