@@ -37,6 +37,9 @@ pub(crate) fn sampled(
         row.integer(0)
     })?;
     let total = total.flatten().unwrap_or_default() as u64;
+    if total == 0 {
+        return Ok(Vec::new());
+    }
     let places = places(total, points.max(1));
     let chosen = match connection.dialect() {
         Dialect::Sqlite => walk(connection, series, &places)?,

@@ -142,6 +142,8 @@ pub(super) async fn thinned(store: &dyn Store) -> Outcome {
     let steps: Vec<i64> = found.iter().map(|point| point.step).collect();
     same("count", &steps.len(), &10)?;
     same("ends", &(steps[0], steps[9]), &(0, 999))?;
+    let none = sampled(Some((2000, 3000)), 10).await?;
+    same("none", &none.len(), &0)?;
     let few = sampled(Some((5, 8)), 10).await?;
     same("few", &few.len(), &4)
 }
