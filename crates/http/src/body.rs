@@ -120,8 +120,8 @@ pub async fn read(
 /// client sees a broken connection instead of the reason. A client that waits for `100 Continue`
 /// has sent nothing, so nothing is to be read. Bounded in bytes and time.
 pub async fn discard(headers: &HeaderMap, mut body: Body) {
-    const MOST_BYTES: usize = 4 << 20;
-    const LONGEST: Duration = Duration::from_millis(500);
+    const MOST_BYTES: usize = 32 << 20;
+    const LONGEST: Duration = Duration::from_secs(1);
     if headers.contains_key(EXPECT) {
         return;
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use mlrs_api::Method;
 use mlrs_api::endpoints;
+use mlrs_http::body::discard;
 use mlrs_http::{ApiError, BrowserGuard, ErrorCode, RequestId, answer, browser};
 use serde::de::IgnoredAny;
 
@@ -254,13 +256,15 @@ async fn scrape(State(state): State<TrackingState>, headers: HeaderMap, id: Requ
     }
 }
 
-async fn unknown(id: RequestId) -> Response {
+async fn unknown(id: RequestId, headers: HeaderMap, body: Body) -> Response {
+    discard(&headers, body).await;
     ApiError::not_found("There is no such endpoint on this server.")
         .with_request_id(id)
         .into_response()
 }
 
-async fn not_allowed(id: RequestId) -> Response {
+async fn not_allowed(id: RequestId, headers: HeaderMap, body: Body) -> Response {
+    discard(&headers, body).await;
     ApiError::new(
         ErrorCode::BadRequest,
         "This endpoint does not take this method.",

@@ -103,13 +103,14 @@ impl Routes {
     pub(crate) fn upload<F, H>(self, paths: &[String], handler: H) -> Self
     where
         F: Future<Output = Result<Response, Refused>> + Send + 'static,
-        H: Fn(TrackingState, Named, Body) -> F + Clone + Send + Sync + 'static,
+        H: Fn(TrackingState, Named, HeaderMap, Body) -> F + Clone + Send + Sync + 'static,
     {
         let answer = async move |State(state): State<TrackingState>,
                                  parts: RawPathParams,
                                  request: Request| {
             let (head, body) = request.into_parts();
-            let taken = handler(state.clone(), Named::new(&parts), body);
+            let headers = head.headers.clone();
+            let taken = handler(state.clone(), Named::new(&parts), headers, body);
             finish(&state, &head, async |_| taken.await).await
         };
         let route =

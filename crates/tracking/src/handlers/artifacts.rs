@@ -1,6 +1,8 @@
 //! Artifacts: listings, the proxy, and downloads for MLflow's pages.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
 use axum::response::Response;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::HeaderMap;
@@ -9,6 +11,7 @@ use mlrs_api::artifacts::{
     ListProxiedArtifactsResponse, ListRunArtifactsRequest, ListRunArtifactsResponse,
 };
 use mlrs_artifacts::{ArtifactPath, Content};
+use mlrs_http::body::discard;
 use mlrs_store::StoreError;
 use mlrs_store::rules::runs::run_id_of;
 use mlrs_store::rules::values::required;
@@ -115,21 +118,33 @@ pub(crate) async fn download_proxied(
 pub(crate) async fn upload_proxied(
     state: TrackingState,
     named: Named,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
+    let mut pieces = body.into_data_stream();
+    let taken = take(&state, &named, &mut pieces).await;
+    if taken.is_err() {
+        discard(&headers, Body::from_stream(pieces)).await;
+    }
+    taken.map(|()| Response::new(Body::empty()))
+}
+
+async fn take(
+    state: &TrackingState,
+    named: &Named,
+    pieces: &mut BodyDataStream,
+) -> Result<(), Refused> {
     let root = state.artifacts().proxied()?;
     let path = path_of(Some(&named.part("artifact_path")))?;
-    let content = received(body, &state);
+    let content = received(pieces, state.limits().read_timeout);
     let written = root.store().create(&path, content).await;
     written.map_err(AccessError::from)?;
-    Ok(Response::new(Body::empty()))
+    Ok(())
 }
 
 /// A body as it comes in; a client that stops sending ends it.
-fn received(body: Body, state: &TrackingState) -> Content<'static> {
-    let patience = state.limits().read_timeout;
-    let pieces = body.into_data_stream();
-    stream::unfold(pieces, move |mut pieces| async move {
+fn received(pieces: &mut BodyDataStream, patience: Duration) -> Content<'_> {
+    stream::unfold(pieces, move |pieces| async move {
         let piece = match tokio::time::timeout(patience, pieces.try_next()).await {
             Ok(Ok(None)) => return None,
             Ok(Ok(Some(piece))) => Ok(piece),
