@@ -215,3 +215,40 @@ fn use_and_refuse(uri: &str) {
     let errors = String::from_utf8_lossy(&start_on(uri).stderr).into_owned();
     assert!(errors.contains("has no schema of MLflow"), "{errors}");
 }
+
+#[test]
+fn connections_are_encrypted_as_asked() {
+    let cluster = match Postgres::start_encrypted() {
+        Ok(cluster) => cluster,
+        Err(error) => return skipped("encrypted connections", &error.to_string()),
+    };
+    let uri = cluster.database("encrypted").unwrap();
+    let by_name = uri.replace("127.0.0.1", "localhost");
+    let authority = cluster.authority().display().to_string();
+    let (verify_ca, verify_full) = (
+        "sslmode=verify-ca&sslrootcert",
+        "sslmode=verify-full&sslrootcert",
+    );
+    for taken in [
+        format!("{uri}?sslmode=require"),
+        uri.clone(),
+        format!("{uri}?{verify_ca}={authority}"),
+        format!("{by_name}?{verify_full}={authority}"),
+    ] {
+        MlrsServer::start(&["--backend-store-uri", &taken]).unwrap();
+    }
+    for (refused, reason) in [
+        (format!("{uri}?sslmode=disable"), "no encryption"),
+        (
+            format!("{uri}?{verify_full}={authority}"),
+            "not valid for name",
+        ),
+        (format!("{by_name}?sslmode=verify-full"), "UnknownIssuer"),
+        (format!("{uri}?{verify_ca}=/nowhere.pem"), "/nowhere.pem"),
+    ] {
+        let output = start_on(&refused);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{refused}: {errors}");
+        assert!(errors.contains(reason), "{refused}: {errors}");
+    }
+}

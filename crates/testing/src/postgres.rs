@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::Error;
+use crate::{Error, python, workspace_root};
 
 /// Who runs the server when the test runs as root, which PostgreSQL refuses.
 const USER: &str = "postgres";
@@ -15,6 +15,7 @@ pub struct Postgres {
     programs: PathBuf,
     folder: tempfile::TempDir,
     port: u16,
+    encrypted: bool,
 }
 
 impl Postgres {
@@ -26,6 +27,18 @@ impl Postgres {
     /// # Errors
     /// When the programs are missing, or the server does not start.
     pub fn start() -> Result<Self, Error> {
+        Self::start_with(false)
+    }
+
+    /// Starts a cluster that takes encrypted connections only, with a certificate for `localhost`.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`], and when there is no Python to make the certificate.
+    pub fn start_encrypted() -> Result<Self, Error> {
+        Self::start_with(true)
+    }
+
+    fn start_with(encrypted: bool) -> Result<Self, Error> {
         let programs = programs()?;
         let folder = tempfile::tempdir().map_err(|source| Error::io("make a folder", source))?;
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -39,14 +52,37 @@ impl Postgres {
             programs,
             folder,
             port,
+            encrypted,
         };
         run(cluster
             .program("initdb")
             .args(["--encoding=UTF8", "--locale=C", "--auth=trust", "-U", USER])
             .arg("-D")
             .arg(cluster.data()))?;
+        if encrypted {
+            cluster.encrypt()?;
+        }
         cluster.resume()?;
         Ok(cluster)
+    }
+
+    /// The certificate of who signed the server's.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    fn encrypt(&self) -> Result<(), Error> {
+        run(Command::new(python()?)
+            .arg(workspace_root().join("tests/python/make_certificates.py"))
+            .arg(self.folder.path()))?;
+        if is_root() {
+            run(Command::new("chown")
+                .arg(USER)
+                .arg(self.folder.path().join("server.key")))?;
+        }
+        let rules = "hostssl all all 127.0.0.1/32 trust\nlocal all all trust\n";
+        std::fs::write(self.data().join("pg_hba.conf"), rules)
+            .map_err(|source| Error::io("write `pg_hba.conf`", source))
     }
 
     /// Starts the server again after [`Postgres::stop`].
@@ -54,10 +90,17 @@ impl Postgres {
     /// # Errors
     /// When it does not start.
     pub fn resume(&self) -> Result<(), Error> {
+        let folder = self.folder.path().display();
+        let encryption = if self.encrypted {
+            format!(
+                " -c ssl=on -c ssl_cert_file={folder}/server.pem -c ssl_key_file={folder}/server.key"
+            )
+        } else {
+            String::new()
+        };
         let options = format!(
-            "-p {} -k {} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=50",
+            "-p {} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=50{encryption}",
             self.port,
-            self.folder.path().display()
         );
         run(self.control().args(["-o", &options, "-w", "start"]))
     }
@@ -78,7 +121,9 @@ impl Postgres {
         let port = self.port.to_string();
         run(self
             .program("createdb")
-            .args(["-h", "127.0.0.1", "-p", &port, "-U", USER, name]))?;
+            .arg("-h")
+            .arg(self.folder.path())
+            .args(["-p", &port, "-U", USER, name]))?;
         Ok(format!("postgresql://{USER}@127.0.0.1:{port}/{name}"))
     }
 

@@ -84,7 +84,8 @@ fn failed(error: &tokio_postgres::Error) -> SqlError {
         return match std::error::Error::source(error) {
             Some(source) if source.is::<NulError>() => SqlError::Value(Box::new(NulError)),
             // The connection: the driver has no other errors for statements that fit their types.
-            _ => SqlError::Unavailable(error.to_string().into()),
+            Some(source) => SqlError::Unavailable(format!("{error}: {source}").into()),
+            None => SqlError::Unavailable(error.to_string().into()),
         };
     };
     let code = refused.code();
