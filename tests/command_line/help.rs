@@ -10,6 +10,7 @@ fn every_command_explains_itself() {
         "inspect -h",
         "pull -h",
         "server -h",
+        "import-filestore -h",
         "pack -h",
         "unpack -h",
         "onnxruntime -h",

@@ -21,6 +21,7 @@ mod example;
 mod faults;
 mod flags;
 mod hostile;
+mod imported;
 mod object_store;
 mod pages;
 mod registry_commands;

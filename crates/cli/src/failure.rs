@@ -82,6 +82,9 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<mlrs_store_sql::OpenError>() {
         return Some(error.hint());
     }
+    if let Some(error) = error.downcast_ref::<mlrs_file_store::OpenError>() {
+        return error.hint().map(str::to_owned);
+    }
     if let Some(error) = error.downcast_ref::<mlrs_store_sql::UriError>() {
         return Some(error.hint().to_owned());
     }

@@ -11,6 +11,7 @@ mod doctor;
 mod engine;
 mod experiments;
 mod failure;
+mod import_filestore;
 mod inspect;
 mod logging;
 mod memory;
@@ -46,6 +47,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Server(arguments) => server::run(&arguments),
+        Command::ImportFilestore(arguments) => import_filestore::run(&arguments),
         Command::Predict(arguments) => predict::run(arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Pull(arguments) => source::pull(&arguments),

@@ -13,6 +13,16 @@ pub(crate) fn bytes(label: &str) -> ProgressBar {
     )
 }
 
+/// A bar over things that are counted before.
+pub(crate) fn items(label: &str, what: &str, total: u64) -> ProgressBar {
+    let bar = bar(
+        label,
+        &format!("{{msg:24}} {{bar:32}} {{human_pos}}/{{human_len}} {what} {{per_sec}}"),
+    );
+    bar.set_length(total);
+    bar
+}
+
 /// A bar over an amount that is not known before: a spinner with a count.
 pub(crate) fn count(label: &str, what: &str) -> ProgressBar {
     bar(

@@ -19,6 +19,9 @@ use crate::output;
 use crate::serve::cores;
 use refused::RefusedArguments;
 
+/// Where experiments have their artifacts that name no place, unless it is said.
+pub(crate) const DEFAULT_ARTIFACT_ROOT: &str = "mlflow-artifacts:/";
+
 /// Arguments of `mlrs server`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -238,7 +241,7 @@ impl ArtifactArguments {
     fn root(&self) -> &str {
         match &self.default_artifact_root {
             Some(root) => root,
-            None if self.are_served() => "mlflow-artifacts:/",
+            None if self.are_served() => DEFAULT_ARTIFACT_ROOT,
             None => "./mlruns",
         }
     }
@@ -286,7 +289,7 @@ impl Arguments {
 }
 
 /// The database; a password may come from where PostgreSQL's own programs take it.
-fn database(text: &str) -> anyhow::Result<DatabaseUri> {
+pub(crate) fn database(text: &str) -> anyhow::Result<DatabaseUri> {
     Ok(match DatabaseUri::parse(text)? {
         DatabaseUri::Postgres(uri) => match std::env::var("PGPASSWORD") {
             Ok(password) => DatabaseUri::Postgres(Box::new(uri.with_default_password(&password))),

@@ -13,6 +13,7 @@
 pub mod connection;
 mod experiments;
 mod hydrate;
+mod import;
 mod lineage;
 mod log;
 mod logged_models;

@@ -15,16 +15,19 @@ use crate::statement::Statement;
 use crate::{log, runs};
 
 /// One end of an edge and the other.
-struct Edge<'a> {
-    source_type: &'static str,
-    source: &'a str,
-    destination_type: &'static str,
-    destination: &'a str,
-    step: i64,
+pub(crate) struct Edge<'a> {
+    pub(crate) source_type: &'static str,
+    pub(crate) source: &'a str,
+    pub(crate) destination_type: &'static str,
+    pub(crate) destination: &'a str,
+    pub(crate) step: i64,
 }
 
 /// Adds an edge, and gives its id; none when it is there already.
-fn add(connection: &mut dyn Connection, edge: &Edge<'_>) -> Result<Option<String>, StoreError> {
+pub(crate) fn add(
+    connection: &mut dyn Connection,
+    edge: &Edge<'_>,
+) -> Result<Option<String>, StoreError> {
     let id = Uuid::new_v4().simple().to_string();
     let added = connection.execute(
         "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type, \
@@ -42,7 +45,7 @@ fn add(connection: &mut dyn Connection, edge: &Edge<'_>) -> Result<Option<String
 }
 
 /// The id of a dataset, which is made if it is not there.
-fn dataset_id(
+pub(crate) fn dataset_id(
     connection: &mut dyn Connection,
     experiment_id: i64,
     dataset: &Dataset,
@@ -114,7 +117,7 @@ fn add_inputs(
     Ok(())
 }
 
-fn add_tags(
+pub(crate) fn add_tags(
     connection: &mut dyn Connection,
     edge_id: &str,
     tags: &[Tag],

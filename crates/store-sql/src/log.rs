@@ -14,6 +14,22 @@ use crate::runs;
 /// The largest number that a column takes: infinities are stored as it, as MLflow does.
 const LARGEST: f64 = f64::MAX;
 
+/// Adds a point, as [`row_of`] has its values.
+pub(crate) const ADD_POINT: &str = "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) \
+     VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+
+/// Makes a point the latest of its key if it is later, as [`row_of`] has its values.
+pub(crate) const ADD_LATEST: &str = "INSERT INTO latest_metrics (key, value, timestamp, run_uuid, step, is_nan) \
+     VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key, run_uuid) DO UPDATE SET \
+     value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, \
+     is_nan = excluded.is_nan WHERE (excluded.step, excluded.timestamp, excluded.value) \
+     > (latest_metrics.step, latest_metrics.timestamp, latest_metrics.value)";
+
+/// Adds a point of a logged model.
+pub(crate) const ADD_MODEL_POINT: &str = "INSERT INTO logged_model_metrics (model_id, metric_name, \
+     metric_timestamp_ms, metric_step, metric_value, experiment_id, run_id, dataset_name, \
+     dataset_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+
 /// Logs a batch to an active run.
 pub(crate) fn batch(
     connection: &mut dyn Connection,
@@ -28,7 +44,8 @@ pub(crate) fn batch(
 }
 
 /// A point as its columns hold it.
-struct Point<'a> {
+#[derive(Clone, Copy)]
+pub(crate) struct Point<'a> {
     key: &'a str,
     value: f64,
     is_nan: bool,
@@ -37,18 +54,23 @@ struct Point<'a> {
 }
 
 impl<'a> Point<'a> {
-    fn of(metric: &'a Metric) -> Self {
+    /// A point with a value as it was logged.
+    pub(crate) fn new(key: &'a str, value: f64, timestamp: i64, step: i64) -> Self {
         Self {
-            key: &metric.key,
-            value: stored(metric.value),
-            is_nan: metric.value.is_nan(),
-            timestamp: metric.timestamp,
-            step: metric.step,
+            key,
+            value: stored(value),
+            is_nan: value.is_nan(),
+            timestamp,
+            step,
         }
     }
 
+    fn of(metric: &'a Metric) -> Self {
+        Self::new(&metric.key, metric.value, metric.timestamp, metric.step)
+    }
+
     /// Whether it replaces `other` as the latest of its key: by step, then time, then value.
-    fn is_later_than(&self, other: &Self) -> bool {
+    pub(crate) fn is_later_than(&self, other: &Self) -> bool {
         (self.step, self.timestamp)
             .cmp(&(other.step, other.timestamp))
             .then(self.value.total_cmp(&other.value))
@@ -57,7 +79,7 @@ impl<'a> Point<'a> {
 }
 
 /// A value as its column holds it.
-fn stored(value: f64) -> f64 {
+pub(crate) fn stored(value: f64) -> f64 {
     if value.is_nan() {
         0.0
     } else {
@@ -77,25 +99,21 @@ fn put_metrics(
     let mut points: Vec<Point<'_>> = metrics.iter().map(Point::of).collect();
     points.sort_unstable_by_key(|point| (point.key, point.timestamp, point.step));
     connection.execute_rows(
-        "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) \
-         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        ADD_POINT,
         &mut points.iter().map(|point| row_of(point, run_id)),
     )?;
     // In the order of keys, as MLflow locks these rows: two that log at once never wait in a ring.
     let mut latest: Vec<Point<'_>> = latest_of(metrics).into_values().collect();
     latest.sort_unstable_by_key(|point| point.key);
     connection.execute_rows(
-        "INSERT INTO latest_metrics (key, value, timestamp, run_uuid, step, is_nan) \
-         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key, run_uuid) DO UPDATE SET \
-         value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, \
-         is_nan = excluded.is_nan WHERE (excluded.step, excluded.timestamp, excluded.value) \
-         > (latest_metrics.step, latest_metrics.timestamp, latest_metrics.value)",
+        ADD_LATEST,
         &mut latest.iter().map(|point| row_of(point, run_id)),
     )?;
     Ok(())
 }
 
-fn row_of<'a>(point: &Point<'a>, run_id: &'a str) -> Vec<Value<'a>> {
+/// The values of a point in the order of its statements.
+pub(crate) fn row_of<'a>(point: &Point<'a>, run_id: &'a str) -> Vec<Value<'a>> {
     vec![
         point.key.into(),
         point.value.into(),
@@ -135,9 +153,7 @@ fn put_model_metrics(
         .iter()
         .filter_map(|metric| metric.model_id.as_deref().map(|model| (model, metric)));
     connection.execute_rows(
-        "INSERT INTO logged_model_metrics (model_id, metric_name, metric_timestamp_ms, \
-         metric_step, metric_value, experiment_id, run_id, dataset_name, dataset_digest) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        ADD_MODEL_POINT,
         &mut of_models.map(|(model, metric)| {
             vec![
                 model.into(),
