@@ -27,6 +27,7 @@ mod pages;
 mod registry_commands;
 mod replay;
 mod scenario;
+mod upkeep;
 
 use mlrs_testing::{MlflowServer, MlrsServer, Postgres, python, skipped};
 

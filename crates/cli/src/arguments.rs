@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    artifacts, doctor, experiments, import_filestore, inspect, models, onnxruntime, pack, predict,
-    registry, runs, serve, server, source,
+    artifacts, db, doctor, experiments, import_filestore, inspect, models, onnxruntime, pack,
+    predict, registry, runs, serve, server, source,
 };
 
 /// MLflow's models, served from one binary.
@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Server(Box<server::Arguments>),
     /// Bring a folder of runs, `./mlruns`, into a database
     ImportFilestore(import_filestore::Arguments),
+    /// Look after the database of a tracking server
+    Db(db::Arguments),
     /// Predict from a file, without a server
     Predict(predict::Arguments),
     /// Show what a model is, and which backend would serve it

@@ -7,6 +7,7 @@ mod arguments;
 mod artifacts;
 mod cache;
 mod connection;
+mod db;
 mod doctor;
 mod engine;
 mod experiments;
@@ -48,6 +49,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Server(arguments) => server::run(&arguments),
         Command::ImportFilestore(arguments) => import_filestore::run(&arguments),
+        Command::Db(arguments) => db::run(&arguments),
         Command::Predict(arguments) => predict::run(arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Pull(arguments) => source::pull(&arguments),

@@ -10,6 +10,7 @@
 //! A database that MLflow made is used in place, and MLflow may use it at the same time. An empty one
 //! gets MLflow's schema (`schema/`).
 
+pub mod check;
 pub mod connection;
 mod experiments;
 mod hydrate;
@@ -34,4 +35,5 @@ mod statement_count;
 pub mod uri;
 
 pub use open::{OpenError, SqlStore};
+pub use schema::REVISION;
 pub use uri::{DatabaseUri, Encryption, PostgresUri, UriError};

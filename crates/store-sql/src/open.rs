@@ -44,6 +44,20 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// One that cannot be opened.
+    pub(crate) fn of(uri: &DatabaseUri, source: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        Self::Open {
+            database: uri.name(),
+            remedy: match uri {
+                DatabaseUri::Sqlite(_) => "check that its folder exists and may be written to",
+                DatabaseUri::Postgres(_) => {
+                    "check host, port, user, password and the name of the database, and that the user may make tables in it"
+                }
+            },
+            source,
+        }
+    }
+
     /// What the user can do.
     pub fn hint(&self) -> String {
         match self {
@@ -91,16 +105,7 @@ impl SqlStore {
     /// See [`OpenError`].
     pub async fn open(uri: &DatabaseUri, artifact_root: &str) -> Result<Self, OpenError> {
         let name = uri.name();
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Open {
-            database: name.clone(),
-            remedy: match uri {
-                DatabaseUri::Sqlite(_) => "check that its folder exists and may be written to",
-                DatabaseUri::Postgres(_) => {
-                    "check host, port, user, password and the name of the database, and that the user may make tables in it"
-                }
-            },
-            source,
-        };
+        let failed = |source| OpenError::of(uri, source);
         let store = Self {
             database: Database::open(uri).map_err(&failed)?,
             artifact_root: artifact_root.into(),

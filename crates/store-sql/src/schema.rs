@@ -8,17 +8,17 @@ use crate::connection::{Connection, Dialect, first};
 pub const REVISION: &str = "dc11669786a5";
 
 /// What a dialect's schema is made of, and how it is looked at.
-struct Schema {
+pub(crate) struct Schema {
     /// MLflow's own statements.
     statements: &'static str,
     /// Statements that make indexes beside MLflow's own.
-    indexes: &'static [&'static str],
+    pub(crate) indexes: &'static [&'static str],
     /// Lets one server at a time prepare the database.
     lock: Option<&'static str>,
     /// Counts the tables.
-    tables: &'static str,
+    pub(crate) tables: &'static str,
     /// Counts the tables that hold the revision.
-    versions: &'static str,
+    pub(crate) versions: &'static str,
     /// Counts the indexes that are none of MLflow's.
     own_indexes: &'static str,
 }
@@ -55,6 +55,16 @@ const POSTGRES: Schema = Schema {
                   AND indexname LIKE 'mlrs\\_%'",
 };
 
+impl Schema {
+    /// That of a dialect.
+    pub(crate) const fn of(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Sqlite => SQLITE,
+            Dialect::Postgres => POSTGRES,
+        }
+    }
+}
+
 /// What a database turned out to be.
 pub(crate) enum Found {
     /// It has the schema.
@@ -70,10 +80,7 @@ pub(crate) fn prepare(
     connection: &mut dyn Connection,
     artifact_root: &str,
 ) -> Result<Found, StoreError> {
-    let schema = match connection.dialect() {
-        Dialect::Sqlite => SQLITE,
-        Dialect::Postgres => POSTGRES,
-    };
+    let schema = Schema::of(connection.dialect());
     if let Some(lock) = schema.lock {
         connection.execute(lock, &[])?;
     }
@@ -101,7 +108,7 @@ pub(crate) fn prepare(
     Ok(Found::Ready)
 }
 
-fn count(connection: &mut dyn Connection, sql: &str) -> Result<i64, StoreError> {
+pub(crate) fn count(connection: &mut dyn Connection, sql: &str) -> Result<i64, StoreError> {
     let count = first(connection, sql, &[], |row| row.integer(0))?;
     Ok(count.flatten().unwrap_or_default())
 }

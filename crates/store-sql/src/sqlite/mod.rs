@@ -96,6 +96,23 @@ impl Sqlite {
     }
 }
 
+/// Runs work that only reads on a file that is there, and changes nothing of it, not even how it is
+/// written.
+pub(crate) fn look<T>(
+    path: &Path,
+    work: impl FnOnce(&mut dyn Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .and_then(|connection| {
+            connection.pragma_update(None, "query_only", true)?;
+            Ok(connection)
+        })
+        .map_err(|error| StoreError::from(connection::failed(error)))?;
+    let mut connection = SqliteConnection::new(opened);
+    connection.run("BEGIN")?;
+    connection.finish(work)
+}
+
 fn connect(path: &Path, flags: OpenFlags) -> Result<rusqlite::Connection, rusqlite::Error> {
     // A connection is used by one thread at a time, which its owner sees to.
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
