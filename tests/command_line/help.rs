@@ -11,6 +11,7 @@ fn every_command_explains_itself() {
         "pull -h",
         "server -h",
         "import-filestore -h",
+        "gc -h",
         "db -h",
         "db upgrade -h",
         "db check -h",

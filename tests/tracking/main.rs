@@ -20,6 +20,7 @@ mod endpoints;
 mod example;
 mod faults;
 mod flags;
+mod garbage;
 mod hostile;
 mod imported;
 mod object_store;

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    artifacts, db, doctor, experiments, import_filestore, inspect, models, onnxruntime, pack,
+    artifacts, db, doctor, experiments, gc, import_filestore, inspect, models, onnxruntime, pack,
     predict, registry, runs, serve, server, source,
 };
 
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     ImportFilestore(import_filestore::Arguments),
     /// Look after the database of a tracking server
     Db(db::Arguments),
+    /// Delete for good what was deleted, artifacts with it
+    Gc(gc::Arguments),
     /// Predict from a file, without a server
     Predict(predict::Arguments),
     /// Show what a model is, and which backend would serve it

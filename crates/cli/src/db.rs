@@ -44,6 +44,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })
 }
 
+/// Refuses a database that has no schema of the revision that is needed.
+pub(crate) async fn must_be_there(uri: &DatabaseUri) -> anyhow::Result<()> {
+    match check::check(uri).await? {
+        State::Empty => Err(empty(uri)),
+        state => refuse_other(uri, &state),
+    }
+}
+
 fn empty(uri: &DatabaseUri) -> anyhow::Error {
     hinted(
         format!("the database `{}` is empty or not there", uri.name()),

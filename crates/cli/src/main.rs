@@ -12,6 +12,7 @@ mod doctor;
 mod engine;
 mod experiments;
 mod failure;
+mod gc;
 mod import_filestore;
 mod inspect;
 mod logging;
@@ -50,6 +51,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Server(arguments) => server::run(&arguments),
         Command::ImportFilestore(arguments) => import_filestore::run(&arguments),
         Command::Db(arguments) => db::run(&arguments),
+        Command::Gc(arguments) => gc::run(&arguments),
         Command::Predict(arguments) => predict::run(arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Pull(arguments) => source::pull(&arguments),

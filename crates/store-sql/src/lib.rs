@@ -13,6 +13,7 @@
 pub mod check;
 pub mod connection;
 mod experiments;
+mod garbage;
 mod hydrate;
 mod import;
 mod lineage;

@@ -8,7 +8,7 @@ use mlrs_artifacts::{
     ArtifactPath, ArtifactStore, CloudSettings, LocalStore, OpenStoreError, PathError, StoreError,
     open_direct,
 };
-use mlrs_store::rules::locations::proxied_path;
+use mlrs_store::rules::locations::{is_proxied, proxied_path};
 
 /// How artifacts are reached.
 #[derive(Clone, Debug)]
@@ -84,15 +84,23 @@ impl Artifacts {
 
     /// The root that a run or a model has.
     pub(crate) fn root(&self, uri: &str) -> Result<Root, AccessError> {
+        let root = self.root_anywhere(uri)?;
+        if !is_proxied(uri)
+            && let Some(folder) = root.store.local_folder()
+        {
+            self.check_local(folder)?;
+        }
+        Ok(root)
+    }
+
+    /// The same, for one who may read and change every folder of this machine.
+    pub(crate) fn root_anywhere(&self, uri: &str) -> Result<Root, AccessError> {
         if let Some(path) = proxied_path(uri) {
             let mut root = self.proxied()?;
             root.base = ArtifactPath::parse(path.trim_matches('/'))?;
             return Ok(root);
         }
         let store = open_direct(uri, &self.cloud)?;
-        if let Some(folder) = store.local_folder() {
-            self.check_local(folder)?;
-        }
         Ok(Root {
             store,
             base: ArtifactPath::root(),

@@ -5,11 +5,13 @@
 //! and logs it. Routes come from the endpoint table of `mlrs-api`, each under `/api` and `/ajax-api`.
 //!
 //! MLflow's web pages are files that somebody built (`pages`); what they ask beyond the REST API is
-//! answered by `graphql` and `handlers::absent`.
+//! answered by `graphql` and `handlers::absent`. [`garbage`] deletes for good what was deleted,
+//! artifacts with it.
 
 mod artifacts;
 mod call;
 mod file_answer;
+pub mod garbage;
 mod graphql;
 mod handlers;
 mod metrics;
