@@ -3,7 +3,7 @@
 use mlrs_api::runs::Run;
 use mlrs_store::rules::metrics::RUN_NAME_TAG;
 use mlrs_store::search::runs::{DatasetText, RunText, RunTime};
-use mlrs_store::search::{Operator, OrderBy, RunClause, RunOrder, RunSearch, TextTest};
+use mlrs_store::search::{Filter, Operator, OrderBy, RunClause, RunOrder, RunSearch, TextTest};
 use mlrs_store::{Page, StoreError};
 
 use crate::connection::{Connection, Dialect, all, first};
@@ -44,53 +44,89 @@ pub(crate) fn run(
             next_offset: None,
         });
     }
-    let plan = plan(connection, search)?;
-    let statement = statement(plan, search);
+    let driver = driver(connection, search)?;
+    let statement = statement(connection.dialect(), search, driver);
     let mut infos = all(connection, statement.text(), statement.values(), read)?;
     let next_offset = cut(&mut infos, search.limit, search.offset);
     let items = complete(connection, infos)?;
     Ok(Page { items, next_offset })
 }
 
+/// Which clause of a filter the search begins with, if it does not begin with the runs.
+///
 /// Without an order by what is logged, runs come in the order of an index, and a page ends the
-/// search; each is asked for what the filter wants. With one, all runs are asked, and where they are
-/// most of the database, going once through what has a key costs half of asking run by run.
-fn plan(connection: &mut dyn Connection, search: &RunSearch) -> Result<Plan, StoreError> {
-    let plan = Plan::from(connection.dialect());
-    if plan.dialect != Dialect::Sqlite || search.order.is_empty() {
-        return Ok(plan);
+/// search. With one, all runs are asked; where they are most of the database, going once through what
+/// has a key, and asking only the runs that it leaves, costs a fraction.
+fn driver<'a>(
+    connection: &mut dyn Connection,
+    search: &'a RunSearch,
+) -> Result<Option<&'a RunClause>, StoreError> {
+    let dialect = connection.dialect();
+    let Some(driver) = most_selective(&search.filter) else {
+        return Ok(None);
+    };
+    if dialect != Dialect::Sqlite || search.order.is_empty() {
+        return Ok(None);
     }
     // The highest id of a row stands for how many there are: counting them would read them.
-    let mut statement =
-        Statement::new("SELECT 2 * count(*) >= (SELECT max(rowid) FROM runs) FROM runs r WHERE ");
-    candidates(&mut statement, plan.dialect, search);
+    let mut statement = Statement::new(
+        "SELECT 2 * count(*) >= (SELECT max(rowid) FROM runs) FROM runs r WHERE r.experiment_id IN ",
+    );
+    let ids = search.experiment_ids.iter().copied();
+    statement.integers(dialect, ids).push(" AND ");
+    stages(&mut statement, "r.lifecycle_stage", search.view);
     let most = first(connection, statement.text(), statement.values(), |row| {
         row.boolean(0)
     })?;
-    Ok(Plan {
-        gather: most.flatten() == Some(true),
-        ..plan
-    })
+    Ok((most.flatten() == Some(true)).then_some(driver))
 }
 
-/// Adds the condition that runs are of the experiments and the view.
-fn candidates(statement: &mut Statement<'_>, dialect: Dialect, search: &RunSearch) {
-    statement.push("r.experiment_id IN ");
-    statement.integers(dialect, search.experiment_ids.iter().copied());
-    statement.push(" AND ");
-    stages(statement, "r.lifecycle_stage", search.view);
+/// Of the clauses that all must hold, one that few runs meet: a text that is given, else a number
+/// that is compared.
+fn most_selective(filter: &Filter<RunClause>) -> Option<&RunClause> {
+    let clauses = match filter {
+        Filter::All(parts) => parts.as_slice(),
+        Filter::Is(_) => std::slice::from_ref(filter),
+        Filter::Any(_) => return None,
+    };
+    let rank = |clause: &RunClause| match clause {
+        RunClause::Param { test, .. } | RunClause::Tag { test, .. } => {
+            matches!(test, TextTest::Compare(Operator::Equal, _)).then_some(0)
+        }
+        RunClause::Metric { operator, .. } => (*operator != Operator::NotEqual).then_some(1),
+        RunClause::Text { .. } | RunClause::Time { .. } | RunClause::Dataset { .. } => None,
+    };
+    let single = clauses.iter().filter_map(|part| match part {
+        Filter::Is(clause) => Some((rank(clause)?, clause)),
+        Filter::All(_) | Filter::Any(_) => None,
+    });
+    single
+        .min_by_key(|(rank, _)| *rank)
+        .map(|(_, clause)| clause)
 }
 
-fn statement(plan: Plan, search: &RunSearch) -> Statement<'_> {
+fn statement<'a>(
+    dialect: Dialect,
+    search: &'a RunSearch,
+    driver: Option<&RunClause>,
+) -> Statement<'a> {
     let mut statement = Statement::new(select!(""));
     for (place, order) in JOINED.iter().zip(&search.order) {
-        joined(&mut statement, plan.dialect, place, &order.key);
+        joined(&mut statement, dialect, place, &order.key);
     }
-    statement.push("WHERE ");
-    candidates(&mut statement, plan.dialect, search);
+    // The sign keeps SQLite from beginning with the index of these columns.
+    let (experiment, stage) = match driver {
+        Some(_) => ("WHERE +r.experiment_id IN ", "+r.lifecycle_stage"),
+        None => ("WHERE r.experiment_id IN ", "r.lifecycle_stage"),
+    };
+    statement.push(experiment);
+    statement.integers(dialect, search.experiment_ids.iter().copied());
+    statement.push(" AND ");
+    stages(&mut statement, stage, search.view);
     statement.push(" AND ");
     filter(&mut statement, &search.filter, &mut |statement, clause| {
-        compare(statement, plan, clause);
+        let gather = driver.is_some_and(|driver| std::ptr::eq(driver, clause));
+        compare(statement, Plan { dialect, gather }, clause);
     });
     statement.push(" ORDER BY ");
     for (place, order) in JOINED.iter().zip(&search.order) {
