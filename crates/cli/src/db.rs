@@ -5,7 +5,7 @@ use mlrs_store_sql::check::{self, State};
 use mlrs_store_sql::{DatabaseUri, REVISION, SqlStore};
 
 use crate::failure::hinted;
-use crate::{output, server};
+use crate::{database, output, server};
 
 /// Arguments of `mlrs db`.
 #[derive(Debug, Args)]
@@ -38,8 +38,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .build()?;
     runtime.block_on(async {
         match &arguments.command {
-            Command::Upgrade(database) => upgrade(&server::database(&database.uri)?).await,
-            Command::Check(database) => check(&server::database(&database.uri)?).await,
+            Command::Upgrade(database) => upgrade(&database::uri(&database.uri)?).await,
+            Command::Check(database) => check(&database::uri(&database.uri)?).await,
         }
     })
 }

@@ -9,6 +9,7 @@ use mlrs_store::garbage::{Garbage, GarbageItem, GarbageQuery, GarbageStore as _}
 use mlrs_store_sql::SqlStore;
 use mlrs_tracking::{Artifacts, garbage};
 
+use crate::database::{DatabaseArguments, DestinationArguments};
 use crate::failure::hinted;
 use crate::{db, output, server};
 
@@ -26,22 +27,10 @@ pub(crate) struct Arguments {
     /// Only what was deleted that long ago, as in 1d2h3m4s; numbers may have a fraction
     #[arg(long, value_parser = age, value_name = "AGE")]
     older_than: Option<Duration>,
-    /// The database
-    #[arg(
-        long,
-        default_value = "sqlite:///mlflow.db",
-        env = "MLFLOW_BACKEND_STORE_URI",
-        value_name = "URI"
-    )]
-    backend_store_uri: String,
-    /// Where artifacts of `mlflow-artifacts:` are kept: a folder, or s3:, gs: or Azure
-    #[arg(
-        long,
-        default_value = "./mlartifacts",
-        env = "MLFLOW_ARTIFACTS_DESTINATION",
-        value_name = "URI"
-    )]
-    artifacts_destination: String,
+    #[command(flatten)]
+    database: DatabaseArguments,
+    #[command(flatten)]
+    destination: DestinationArguments,
     /// These deleted runs, instead of all [separated by commas]
     #[arg(long, value_delimiter = ',', value_name = "IDS")]
     run_ids: Option<Vec<String>>,
@@ -132,14 +121,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn collect(arguments: &Arguments) -> anyhow::Result<()> {
-    let uri = server::database(&arguments.backend_store_uri)?;
+    let uri = arguments.database.uri()?;
     // A new one would be made otherwise, and nothing be found in it.
     db::must_be_there(&uri).await?;
     let store = SqlStore::open(&uri, server::DEFAULT_ARTIFACT_ROOT).await?;
     let cloud = CloudSettings::from_variables(|name| std::env::var(name).ok());
     let artifacts = Artifacts {
         destination: Some(Artifacts::open_destination(
-            &arguments.artifacts_destination,
+            &arguments.destination.artifacts_destination,
             &cloud,
         )?),
         cloud,

@@ -7,6 +7,7 @@ use mlrs_file_store::{FileStore, Kind, Report};
 use mlrs_store_sql::SqlStore;
 use serde_json::{Value, json};
 
+use crate::database::DatabaseArguments;
 use crate::failure::hinted;
 use crate::output::{self, OutputFormat};
 use crate::{progress, server};
@@ -27,14 +28,8 @@ Examples:
 pub(crate) struct Arguments {
     /// The folder `mlruns`, or the one that holds it
     source: PathBuf,
-    /// The database, which is made if it is not there
-    #[arg(
-        long,
-        default_value = "sqlite:///mlflow.db",
-        env = "MLFLOW_BACKEND_STORE_URI",
-        value_name = "URI"
-    )]
-    backend_store_uri: String,
+    #[command(flatten)]
+    database: DatabaseArguments,
     /// How to print what was imported
     #[arg(long, value_enum, default_value = "table")]
     output: OutputFormat,
@@ -64,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn import(arguments: &Arguments, source: &FileStore) -> anyhow::Result<Report> {
-    let uri = server::database(&arguments.backend_store_uri)?;
+    let uri = arguments.database.uri()?;
     let store = SqlStore::open(&uri, server::DEFAULT_ARTIFACT_ROOT).await?;
     let bar = progress::items("importing", "runs", source.run_count());
     let report = source

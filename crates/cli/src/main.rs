@@ -7,6 +7,7 @@ mod arguments;
 mod artifacts;
 mod cache;
 mod connection;
+mod database;
 mod db;
 mod doctor;
 mod engine;

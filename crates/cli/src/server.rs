@@ -11,9 +11,10 @@ use clap::Args;
 use mlrs_artifacts::{CloudSettings, open_direct};
 use mlrs_http::{BrowserGuard, ServerSettings};
 use mlrs_store::rules::Truncate;
-use mlrs_store_sql::{DatabaseUri, SqlStore};
+use mlrs_store_sql::SqlStore;
 use mlrs_tracking::{Artifacts, GraphqlLimits, Pages, Stores, TrackingSettings, TrackingState};
 
+use crate::database::{self, DatabaseArguments, DestinationArguments};
 use crate::logging::{self, LogArguments};
 use crate::output;
 use crate::serve::cores;
@@ -29,14 +30,8 @@ pub(crate) const DEFAULT_ARTIFACT_ROOT: &str = "mlflow-artifacts:/";
   mlrs server --backend-store-uri sqlite:////var/lib/mlflow/mlflow.db --host 0.0.0.0 --port 5000
   mlrs server --backend-store-uri 'postgresql://mlflow@db/mlflow?sslmode=verify-full'")]
 pub(crate) struct Arguments {
-    /// The database of experiments, runs and models; one that MLflow made is used in place
-    #[arg(
-        long,
-        default_value = "sqlite:///mlflow.db",
-        env = "MLFLOW_BACKEND_STORE_URI",
-        value_name = "URI"
-    )]
-    backend_store_uri: String,
+    #[command(flatten)]
+    database: DatabaseArguments,
     /// The database of registered models [default: the one above]
     #[arg(long, env = "MLFLOW_REGISTRY_STORE_URI", value_name = "URI")]
     registry_store_uri: Option<String>,
@@ -102,14 +97,8 @@ struct ArtifactArguments {
     /// this server; ./mlruns when it serves none]
     #[arg(long, env = "MLFLOW_DEFAULT_ARTIFACT_ROOT", value_name = "URI")]
     default_artifact_root: Option<String>,
-    /// Where artifacts of `mlflow-artifacts:` are kept: a folder, or s3:, gs: or Azure
-    #[arg(
-        long,
-        default_value = "./mlartifacts",
-        env = "MLFLOW_ARTIFACTS_DESTINATION",
-        value_name = "URI"
-    )]
-    artifacts_destination: String,
+    #[command(flatten)]
+    destination: DestinationArguments,
     /// Do not pass artifacts through this server: clients reach their store themselves
     #[arg(long, conflicts_with = "artifacts_only")]
     no_serve_artifacts: bool,
@@ -251,7 +240,7 @@ impl ArtifactArguments {
         let cloud = CloudSettings::from_variables(|name| std::env::var(name).ok());
         let destination = self
             .are_served()
-            .then(|| Artifacts::open_destination(&self.artifacts_destination, &cloud))
+            .then(|| Artifacts::open_destination(&self.destination.artifacts_destination, &cloud))
             .transpose()?;
         let root = open_direct(self.root(), &cloud).ok();
         let local_roots = [destination.as_ref(), root.as_ref()]
@@ -273,11 +262,11 @@ impl Arguments {
         if self.artifacts.artifacts_only {
             return Ok(None);
         }
-        let uri = database(&self.backend_store_uri)?;
+        let uri = self.database.uri()?;
         let tracking = SqlStore::open(&uri, self.artifacts.root()).await?;
         let registry = match &self.registry_store_uri {
-            Some(text) if *text != self.backend_store_uri => {
-                SqlStore::open(&database(text)?, self.artifacts.root()).await?
+            Some(text) if *text != self.database.backend_store_uri => {
+                SqlStore::open(&database::uri(text)?, self.artifacts.root()).await?
             }
             _ => tracking.clone(),
         };
@@ -286,17 +275,6 @@ impl Arguments {
             registry: Arc::new(registry),
         }))
     }
-}
-
-/// The database; a password may come from where PostgreSQL's own programs take it.
-pub(crate) fn database(text: &str) -> anyhow::Result<DatabaseUri> {
-    Ok(match DatabaseUri::parse(text)? {
-        DatabaseUri::Postgres(uri) => match std::env::var("PGPASSWORD") {
-            Ok(password) => DatabaseUri::Postgres(Box::new(uri.with_default_password(&password))),
-            Err(_) => DatabaseUri::Postgres(uri),
-        },
-        uri @ DatabaseUri::Sqlite(_) => uri,
-    })
 }
 
 async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
