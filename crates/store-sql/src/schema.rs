@@ -2,25 +2,23 @@
 
 use mlrs_store::{StoreError, clock};
 
-use crate::connection::{Connection, Dialect, first};
+use crate::connection::{Connection, Dialect, all, first};
 
 /// The revision of the schema: that of MLflow 3.17.
 pub const REVISION: &str = "dc11669786a5";
 
 /// What a dialect's schema is made of, and how it is looked at.
-pub(crate) struct Schema {
+struct Schema {
     /// MLflow's own statements.
     statements: &'static str,
     /// Statements that make indexes beside MLflow's own.
-    pub(crate) indexes: &'static [&'static str],
+    indexes: &'static [&'static str],
     /// Lets one server at a time prepare the database.
     lock: Option<&'static str>,
     /// Counts the tables.
-    pub(crate) tables: &'static str,
+    tables: &'static str,
     /// Counts the tables that hold the revision.
-    pub(crate) versions: &'static str,
-    /// Counts the indexes that are none of MLflow's.
-    own_indexes: &'static str,
+    versions: &'static str,
 }
 
 /// The indexes hold all that a search asks of a metric or param, so that it need not visit the rows,
@@ -38,7 +36,6 @@ const SQLITE: Schema = Schema {
     lock: None,
     tables: "SELECT count(*) FROM sqlite_master WHERE type = 'table'",
     versions: "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'",
-    own_indexes: "SELECT count(*) FROM sqlite_master WHERE name LIKE 'mlrs\\_%' ESCAPE '\\'",
 };
 
 /// Values of params can be longer than an entry of an index may be, so there is none with them.
@@ -51,13 +48,11 @@ const POSTGRES: Schema = Schema {
     tables: "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()",
     versions: "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() \
                AND tablename = 'alembic_version'",
-    own_indexes: "SELECT count(*) FROM pg_indexes WHERE schemaname = current_schema() \
-                  AND indexname LIKE 'mlrs\\_%'",
 };
 
 impl Schema {
     /// That of a dialect.
-    pub(crate) const fn of(dialect: Dialect) -> Self {
+    const fn of(dialect: Dialect) -> Self {
         match dialect {
             Dialect::Sqlite => SQLITE,
             Dialect::Postgres => POSTGRES,
@@ -66,6 +61,60 @@ impl Schema {
 }
 
 /// What a database turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It is not there, or has no tables.
+    Empty,
+    /// It has tables, and none of them tells a revision of MLflow's schema.
+    Foreign,
+    /// It has MLflow's schema.
+    Mlflow {
+        /// Its revision.
+        revision: String,
+        /// Indexes of this program that are not there.
+        missing_indexes: Vec<&'static str>,
+    },
+}
+
+impl State {
+    /// Whether it can be used as it is, and searches are fast.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Mlflow { revision, missing_indexes }
+            if revision == REVISION && missing_indexes.is_empty())
+    }
+}
+
+/// What a database is; nothing is changed.
+pub(crate) fn look(connection: &mut dyn Connection) -> Result<State, StoreError> {
+    let schema = Schema::of(connection.dialect());
+    if count(connection, schema.tables)? == 0 {
+        return Ok(State::Empty);
+    }
+    if count(connection, schema.versions)? == 0 {
+        return Ok(State::Foreign);
+    }
+    let revision = "SELECT version_num FROM alembic_version";
+    let revision = first(connection, revision, &[], |row| row.string(0))?;
+    let names = match connection.dialect() {
+        Dialect::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'index'",
+        Dialect::Postgres => "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()",
+    };
+    let names = all(connection, names, &[], |row| row.string(0))?;
+    let own = schema.indexes.iter().filter_map(|sql| name_of(sql));
+    Ok(State::Mlflow {
+        revision: revision.unwrap_or_default(),
+        missing_indexes: own
+            .filter(|own| !names.iter().any(|name| name == own))
+            .collect(),
+    })
+}
+
+/// The name of the index that a statement makes.
+fn name_of(sql: &'static str) -> Option<&'static str> {
+    sql.split_once("IF NOT EXISTS ")?.1.split(' ').next()
+}
+
+/// What became of a database that was to be prepared.
 pub(crate) enum Found {
     /// It has the schema.
     Ready,
@@ -84,22 +133,18 @@ pub(crate) fn prepare(
     if let Some(lock) = schema.lock {
         connection.execute(lock, &[])?;
     }
-    if count(connection, schema.tables)? == 0 {
-        make(connection, &schema)?;
-    } else {
-        if count(connection, schema.versions)? == 0 {
-            return Ok(Found::Foreign);
-        }
-        let revision = "SELECT version_num FROM alembic_version";
-        let revision = first(connection, revision, &[], |row| row.string(0))?.unwrap_or_default();
-        if revision != REVISION {
+    match look(connection)? {
+        State::Empty => make(connection, &schema)?,
+        State::Foreign => return Ok(Found::Foreign),
+        State::Mlflow { revision, .. } if revision != REVISION => {
             return Ok(Found::Revision(revision));
         }
-        if count(connection, schema.own_indexes)? == 0 {
-            tracing::info!(
-                "indexes for searches are added to the database; a large one takes a while, once"
-            );
-        }
+        State::Mlflow {
+            missing_indexes, ..
+        } if !missing_indexes.is_empty() => tracing::info!(
+            "indexes for searches are added to the database; a large one takes a while, once"
+        ),
+        State::Mlflow { .. } => {}
     }
     for index in schema.indexes {
         connection.execute(index, &[])?;
@@ -108,7 +153,7 @@ pub(crate) fn prepare(
     Ok(Found::Ready)
 }
 
-pub(crate) fn count(connection: &mut dyn Connection, sql: &str) -> Result<i64, StoreError> {
+fn count(connection: &mut dyn Connection, sql: &str) -> Result<i64, StoreError> {
     let count = first(connection, sql, &[], |row| row.integer(0))?;
     Ok(count.flatten().unwrap_or_default())
 }
@@ -158,4 +203,18 @@ fn default_experiment(
         &[location.into(), now.into(), now.into()],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_own_index_has_its_name() {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            for sql in Schema::of(dialect).indexes {
+                assert!(name_of(sql).unwrap().starts_with("mlrs_"), "{sql}");
+            }
+        }
+    }
 }
