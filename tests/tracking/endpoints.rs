@@ -6,9 +6,6 @@ use mlrs_testing::{Client, MlrsServer};
 /// MLflow's endpoints, each with what it is for.
 const ENDPOINTS: &str = include_str!("endpoints.txt");
 
-/// Endpoints that are there without being needed.
-const BEYOND: &[&str] = &[];
-
 /// Endpoints that MLflow's pages ask for without being told to; they get the answer of a server that
 /// has nothing of the kind, below `/ajax-api` only.
 const OF_PAGES: &[&str] = &[
@@ -75,7 +72,7 @@ fn what_is_needed_is_there_and_the_rest_says_that_it_is_not() {
         for prefix in ["api", "ajax-api"] {
             let answer = ask(method, &format!("/{prefix}/{version}{}", filled(path)));
             let absent = answer.body.contains("ENDPOINT_NOT_FOUND");
-            if purpose == "CORE" || BEYOND.contains(&path) {
+            if purpose == "CORE" {
                 assert!(
                     !absent && answer.status != 405,
                     "{prefix} {line}: {answer:?}"
