@@ -83,16 +83,8 @@ impl Sqlite {
     }
 
     fn reader(&self) -> Result<SqliteConnection, StoreError> {
-        if let Some(connection) = self.readers.take() {
-            return Ok(connection);
-        }
-        let opened = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .and_then(|connection| {
-                connection.pragma_update(None, "query_only", true)?;
-                Ok(connection)
-            })
-            .map_err(|error| StoreError::from(connection::failed(error)))?;
-        Ok(SqliteConnection::new(opened))
+        let idle = self.readers.take();
+        idle.map_or_else(|| reader_of(&self.path), Ok)
     }
 }
 
@@ -102,15 +94,20 @@ pub(crate) fn look<T>(
     path: &Path,
     work: impl FnOnce(&mut dyn Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
+    let mut connection = reader_of(path)?;
+    connection.run("BEGIN")?;
+    connection.finish(work)
+}
+
+/// A connection that changes nothing of a file that is there.
+fn reader_of(path: &Path) -> Result<SqliteConnection, StoreError> {
     let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
         .and_then(|connection| {
             connection.pragma_update(None, "query_only", true)?;
             Ok(connection)
         })
         .map_err(|error| StoreError::from(connection::failed(error)))?;
-    let mut connection = SqliteConnection::new(opened);
-    connection.run("BEGIN")?;
-    connection.finish(work)
+    Ok(SqliteConnection::new(opened))
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<rusqlite::Connection, rusqlite::Error> {
