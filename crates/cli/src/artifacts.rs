@@ -102,7 +102,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
                     "`mlrs artifacts log-artifacts` uploads what is in a folder",
                 ));
             }
-            log_file(&connection, &local_file, &place)
+            upload(&connection, &local_file, &place)
         }
         Command::LogArtifacts { local_dir, place } => {
             if !local_dir.is_dir() {
@@ -111,40 +111,27 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
                     "`mlrs artifacts log-artifact` uploads a file",
                 ));
             }
-            log_folder(&connection, &local_dir, &place)
+            upload(&connection, &local_dir, &place)
         }
         Command::List { place, output } => list(&connection, &place, output),
         Command::Download(arguments) => download(&connection, &arguments),
     }
 }
 
-fn log_file(
+fn upload(
     connection: &ConnectionArguments,
-    file: &Path,
+    source: &Path,
     place: &PlaceArguments,
 ) -> anyhow::Result<()> {
     let (bar, report) = transfer("uploading");
     connection.run(async |client| {
         let artifacts = client.run_artifacts(&place.run_id).await?;
-        artifacts
-            .upload_file(file, place.artifact_path.as_deref(), &report)
-            .await
-    })?;
-    bar.finish_and_clear();
-    Ok(())
-}
-
-fn log_folder(
-    connection: &ConnectionArguments,
-    folder: &Path,
-    place: &PlaceArguments,
-) -> anyhow::Result<()> {
-    let (bar, report) = transfer("uploading");
-    connection.run(async |client| {
-        let artifacts = client.run_artifacts(&place.run_id).await?;
-        artifacts
-            .upload_folder(folder, place.artifact_path.as_deref(), &report)
-            .await
+        let path = place.artifact_path.as_deref();
+        if source.is_dir() {
+            artifacts.upload_folder(source, path, &report).await
+        } else {
+            artifacts.upload_file(source, path, &report).await
+        }
     })?;
     bar.finish_and_clear();
     Ok(())
