@@ -113,15 +113,17 @@ impl MetricStore for SqlStore {
         points: u64,
     ) -> Result<Vec<MetricWithRunId>, StoreError> {
         self.read(move |connection| {
-            let mut all = Vec::new();
-            for run_id in &run_ids {
-                let key = key.as_str();
-                let series = Series { run_id, key, steps };
-                let found = sampled(connection, series, points)?;
-                let found = found.into_iter();
-                all.extend(found.map(|point| with_run(run_id.clone(), key, point)));
-            }
-            Ok(all)
+            let series = Series {
+                run_ids: &run_ids,
+                key: &key,
+                steps,
+            };
+            let found = sampled(connection, series, points)?;
+            let of_run = |run_id: &String| found.get(run_id).into_iter().flatten().copied();
+            let points = run_ids.iter().flat_map(|run_id| {
+                of_run(run_id).map(|point| with_run(run_id.clone(), &key, point))
+            });
+            Ok(points.collect())
         })
         .await
     }

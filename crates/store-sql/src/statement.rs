@@ -88,6 +88,15 @@ impl<'a> Statement<'a> {
         self.push(before).bind(json).push(after)
     }
 
+    /// Adds the elements of a JSON array as rows with the column `value`, for `FROM`.
+    pub fn json_rows(&mut self, dialect: Dialect, json: impl Into<Value<'a>>) -> &mut Self {
+        let (before, after) = match dialect {
+            Dialect::Sqlite => ("json_each(", ")"),
+            Dialect::Postgres => ("json_array_elements(CAST(", " AS json))"),
+        };
+        self.push(before).bind(json).push(after)
+    }
+
     fn list<T: Into<Value<'a>>>(&mut self, values: Vec<T>) -> &mut Self {
         self.push("(");
         for (index, value) in values.into_iter().enumerate() {

@@ -145,5 +145,19 @@ pub(super) async fn thinned(store: &dyn Store) -> Outcome {
     let none = sampled(Some((2000, 3000)), 10).await?;
     same("none", &none.len(), &0)?;
     let few = sampled(Some((5, 8)), 10).await?;
-    same("few", &few.len(), &4)
+    same("few", &few.len(), &4)?;
+    // Seven rows of three steps beside it, dealt to three: the first, the fourth, the last.
+    let other = new_run(store, new_experiment(store).await?).await?;
+    let rows = (0..7).map(|row| point("m", row as f64, row, row / 3));
+    store.log(other.clone(), points(rows.collect())).await?;
+    let asked = vec![other.clone(), "nowhere".to_owned(), run.clone()];
+    let found = store.sampled_metric_history(asked, "m".to_owned(), None, 3);
+    let found = found.await?;
+    let values: Vec<(&str, f64)> = found
+        .iter()
+        .map(|point| (point.run_id.as_str(), point.value))
+        .collect();
+    let of_other = [0.0, 3.0, 6.0].map(|value| (other.as_str(), value));
+    let of_run = [0.0, 334.0, 999.0].map(|value| (run.as_str(), value));
+    same("of both runs", &values, &[of_other, of_run].concat())
 }

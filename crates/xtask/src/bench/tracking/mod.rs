@@ -51,6 +51,9 @@ pub struct Options {
     /// Which servers take part
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Server::ALL)]
     subjects: Vec<Server>,
+    /// Size of the file that goes through each server, in gigabytes (10⁹ bytes)
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
+    gigabytes: u64,
     /// Small sizes and short loads: to see that it works, not for figures
     #[arg(long)]
     quick: bool,
@@ -98,7 +101,7 @@ impl Options {
         if self.quick {
             10_000_000
         } else {
-            1_000_000_000
+            self.gigabytes * 1_000_000_000
         }
     }
 }
@@ -379,6 +382,7 @@ mod tests {
             rounds: 1,
             only: Vec::new(),
             subjects: vec![Server::Mlrs],
+            gigabytes: 1,
             quick: true,
             binary: Some(mlrs_binary().unwrap()),
             postgres: None,

@@ -150,11 +150,25 @@ fn targets(measured: &Measured, options: &Options) -> Vec<Target> {
     let mut targets = Vec::new();
     against_mlflow(measured, options, Database::Sqlite, &mut targets);
     let sqlite = Database::Sqlite;
+    let size = options.gigabytes;
     let own = |kind| figure(measured, sqlite, kind, Server::Mlrs);
     let over = |kind| Some(own(kind)? / figure(measured, sqlite, kind, Server::Mlflow)?);
     targets.extend([
-        Target::at_least("upload of 1 GB: × MLflow", over(Figure::Upload), 3.0),
-        Target::at_least("download of 1 GB: × MLflow", over(Figure::Download), 3.0),
+        Target::at_least(
+            format!("upload of {size} GB: × MLflow"),
+            over(Figure::Upload),
+            3.0,
+        ),
+        Target::at_least(
+            format!("download of {size} GB: × MLflow"),
+            over(Figure::Download),
+            3.0,
+        ),
+        Target::at_most(
+            format!("memory while {size} GB pass through, MiB"),
+            own(Figure::TransferPeak),
+            95.0,
+        ),
         Target::at_most(
             "growth of memory over the transfer, MiB",
             own(Figure::TransferGrowth),
