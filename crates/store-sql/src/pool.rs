@@ -8,14 +8,18 @@ use tokio::sync::Semaphore;
 /// Idle connections, and the places of those that work.
 pub(crate) struct Pool<C> {
     idle: Mutex<Vec<C>>,
+    /// How many stay idle.
+    kept: usize,
     places: Arc<Semaphore>,
 }
 
 impl<C> Pool<C> {
-    /// A pool in which `most` pieces of work go on at once.
-    pub(crate) fn new(most: usize) -> Self {
+    /// A pool in which `most` pieces of work go on at once, and of whose connections `kept` stay
+    /// when there is less to do.
+    pub(crate) fn new(most: usize, kept: usize) -> Self {
         Self {
             idle: Mutex::new(Vec::new()),
+            kept,
             places: Arc::new(Semaphore::new(most)),
         }
     }
@@ -45,12 +49,39 @@ impl<C> Pool<C> {
         self.lock().pop()
     }
 
-    /// Keeps a connection for the next that asks. One whose work panicked never comes back.
+    /// Keeps a connection for the next that asks, or ends it. One whose work panicked never comes
+    /// back.
     pub(crate) fn put_back(&self, connection: C) {
-        self.lock().push(connection);
+        let mut idle = self.lock();
+        if idle.len() < self.kept {
+            idle.push(connection);
+            return;
+        }
+        drop(idle);
+        drop(connection);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<C>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_used_last_is_used_again_and_the_rest_ends() {
+        let pool = Pool::new(8, 2);
+        let connections: Vec<Arc<()>> = (0..3).map(|_| Arc::new(())).collect();
+        for connection in &connections {
+            pool.put_back(Arc::clone(connection));
+        }
+        let left = connections.iter().map(Arc::strong_count);
+        assert_eq!(left.collect::<Vec<_>>(), [2, 2, 1]);
+        assert!(
+            pool.take()
+                .is_some_and(|last| Arc::ptr_eq(&last, &connections[1]))
+        );
     }
 }

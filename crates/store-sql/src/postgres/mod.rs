@@ -21,6 +21,9 @@ use tls::Connector;
 /// Connections at once: what MLflow's own pool grows to.
 const MOST_CONNECTIONS: usize = 15;
 
+/// Connections that stay open, as in MLflow's own pool.
+const KEPT_CONNECTIONS: usize = 5;
+
 /// How often work that met a conflict is done.
 const ATTEMPTS: u32 = 5;
 
@@ -37,7 +40,7 @@ impl Postgres {
         Ok(Self {
             config: uri.config().clone(),
             connector: Connector::new(uri)?,
-            connections: Pool::new(MOST_CONNECTIONS),
+            connections: Pool::new(MOST_CONNECTIONS, KEPT_CONNECTIONS),
         })
     }
 
