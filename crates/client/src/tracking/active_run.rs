@@ -255,9 +255,12 @@ impl ActiveRun {
         }));
     }
 
-    /// Logs a point of a metric as it is: with a time, a dataset or a logged model of its own.
-    pub fn log_point(&self, point: Metric) {
-        self.push(Value::Metric(point));
+    /// Logs a point of a metric with a time, a dataset or a logged model of its own: a [`Point`], or
+    /// a [`Metric`] as it is.
+    ///
+    /// [`Point`]: super::Point
+    pub fn log_point(&self, point: impl Into<Metric>) {
+        self.push(Value::Metric(point.into()));
     }
 
     /// Sets a tag; the last value counts.

@@ -154,7 +154,13 @@ impl TrackingClient {
     pub async fn registered_model(&self, name: &str) -> Result<RegisteredModel, TrackingError> {
         let action = format!("get the registered model `{name}`");
         let answer: GetRegisteredModelResponse = self
-            .query(Registry, GET_REGISTERED_MODEL, &[("name", name)], &action)
+            .query(
+                Registry,
+                GET_REGISTERED_MODEL,
+                &[],
+                &[("name", name)],
+                &action,
+            )
             .await?;
         Ok(answer.registered_model)
     }
@@ -168,7 +174,7 @@ impl TrackingClient {
             async move {
                 let query = search.query(MODELS_PAGE, token.as_deref());
                 let answer: SearchRegisteredModelsResponse = client
-                    .query(Registry, SEARCH_REGISTERED_MODELS, &query, action)
+                    .query(Registry, SEARCH_REGISTERED_MODELS, &[], &query, action)
                     .await?;
                 Ok((answer.registered_models, answer.next_page_token))
             }
@@ -223,8 +229,14 @@ impl TrackingClient {
     /// When there is none of this name, or the server does not answer.
     pub async fn delete_registered_model(&self, name: &str) -> Result<(), TrackingError> {
         let action = format!("delete the registered model `{name}`");
-        self.order(Registry, DELETE_REGISTERED_MODEL, &model(name), &action)
-            .await
+        self.order(
+            Registry,
+            DELETE_REGISTERED_MODEL,
+            &[],
+            &model(name),
+            &action,
+        )
+        .await
     }
 
     /// Sets a tag of a registered model. `POST registered-models/set-tag`
@@ -243,7 +255,7 @@ impl TrackingClient {
             ..tagged(name)
         };
         let action = format!("set the tag `{key}` of the registered model `{name}`");
-        self.order(Registry, SET_REGISTERED_MODEL_TAG, &body, &action)
+        self.order(Registry, SET_REGISTERED_MODEL_TAG, &[], &body, &action)
             .await
     }
 
@@ -261,7 +273,7 @@ impl TrackingClient {
             ..tagged(name)
         };
         let action = format!("delete the tag `{key}` of the registered model `{name}`");
-        self.order(Registry, DELETE_REGISTERED_MODEL_TAG, &body, &action)
+        self.order(Registry, DELETE_REGISTERED_MODEL_TAG, &[], &body, &action)
             .await
     }
 
@@ -336,7 +348,7 @@ impl TrackingClient {
         let action = format!("get {}", called(name, version));
         let query = [("name", name), ("version", version)];
         let answer: GetModelVersionResponse = self
-            .query(Registry, GET_MODEL_VERSION, &query, &action)
+            .query(Registry, GET_MODEL_VERSION, &[], &query, &action)
             .await?;
         Ok(answer.model_version)
     }
@@ -350,7 +362,7 @@ impl TrackingClient {
             async move {
                 let query = search.query(VERSIONS_PAGE, token.as_deref());
                 let answer: SearchModelVersionsResponse = client
-                    .query(Registry, SEARCH_MODEL_VERSIONS, &query, action)
+                    .query(Registry, SEARCH_MODEL_VERSIONS, &[], &query, action)
                     .await?;
                 Ok((answer.model_versions, answer.next_page_token))
             }
@@ -421,7 +433,7 @@ impl TrackingClient {
     ) -> Result<(), TrackingError> {
         let action = format!("delete {}", called(name, version));
         let body = one_version(name, version);
-        self.order(Registry, DELETE_MODEL_VERSION, &body, &action)
+        self.order(Registry, DELETE_MODEL_VERSION, &[], &body, &action)
             .await
     }
 
@@ -443,7 +455,7 @@ impl TrackingClient {
             ..tagged(name)
         };
         let action = format!("set the tag `{key}` of {}", called(name, version));
-        self.order(Registry, SET_MODEL_VERSION_TAG, &body, &action)
+        self.order(Registry, SET_MODEL_VERSION_TAG, &[], &body, &action)
             .await
     }
 
@@ -463,7 +475,7 @@ impl TrackingClient {
             ..tagged(name)
         };
         let action = format!("delete the tag `{key}` of {}", called(name, version));
-        self.order(Registry, DELETE_MODEL_VERSION_TAG, &body, &action)
+        self.order(Registry, DELETE_MODEL_VERSION_TAG, &[], &body, &action)
             .await
     }
 
@@ -483,7 +495,7 @@ impl TrackingClient {
             ..tagged(name)
         };
         let action = format!("point the alias `{alias}` to {}", called(name, version));
-        self.order(Registry, SET_REGISTERED_MODEL_ALIAS, &body, &action)
+        self.order(Registry, SET_REGISTERED_MODEL_ALIAS, &[], &body, &action)
             .await
     }
 
@@ -497,7 +509,7 @@ impl TrackingClient {
             ..tagged(name)
         };
         let action = format!("delete the alias `{alias}` of the registered model `{name}`");
-        self.order(Registry, DELETE_REGISTERED_MODEL_ALIAS, &body, &action)
+        self.order(Registry, DELETE_REGISTERED_MODEL_ALIAS, &[], &body, &action)
             .await
     }
 
@@ -513,7 +525,7 @@ impl TrackingClient {
         let action = format!("get the alias `{alias}` of the registered model `{name}`");
         let query = [("name", name), ("alias", alias)];
         let answer: GetModelVersionResponse = self
-            .query(Registry, GET_MODEL_VERSION_BY_ALIAS, &query, &action)
+            .query(Registry, GET_MODEL_VERSION_BY_ALIAS, &[], &query, &action)
             .await?;
         Ok(answer.model_version)
     }
