@@ -190,6 +190,17 @@ impl Transport {
         Self::new((*self.settings).clone())
     }
 
+    /// The same client and its connections, but nothing that fails is sent again.
+    #[must_use]
+    pub fn without_retries(&self) -> Self {
+        let mut settings = (*self.settings).clone();
+        settings.retry.max_retries = 0;
+        Self {
+            settings: Arc::new(settings),
+            ..self.clone()
+        }
+    }
+
     /// Sends a request and reads its answer as JSON. An empty answer is read as `{}`, as in MLflow.
     ///
     /// # Errors

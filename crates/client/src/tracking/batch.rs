@@ -37,7 +37,7 @@ impl Value {
     }
 
     /// About how many bytes it needs in a request, never too few.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let texts = match self {
             Self::Metric(metric) => {
                 let more = [

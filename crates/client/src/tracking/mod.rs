@@ -172,14 +172,26 @@ impl TrackingClient {
 
     /// The same client with connections of its own, for another runtime.
     fn separate(&self) -> Result<Self, TrackingError> {
+        Ok(Self::with(
+            self.inner.transport.separate()?,
+            self.settings(),
+        ))
+    }
+
+    /// The same client, which sends nothing twice.
+    fn without_retries(&self) -> Self {
+        Self::with(self.inner.transport.without_retries(), self.settings())
+    }
+
+    fn settings(&self) -> ConnectionSettings {
         let inner = &self.inner;
-        let settings = ConnectionSettings {
+        ConnectionSettings {
             tracking: inner.servers.tracking.clone(),
             registry: inner.servers.registry.clone(),
+            // Those of the transport count.
             transport: mlrs_artifacts::TransportSettings::default(),
             cloud: inner.stores.cloud.clone(),
-        };
-        Ok(Self::with(inner.transport.separate()?, settings))
+        }
     }
 
     /// The look-ups that finding a model needs.
