@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::process::Command;
 
 use futures_util::TryStreamExt as _;
 use mlrs_client::tracking::{
@@ -12,6 +11,8 @@ use mlrs_client::tracking::{
 };
 use mlrs_testing::{MlflowServer, MlrsServer, Postgres, python, skipped, workspace_root};
 use serde_json::{Value, json};
+
+use crate::client;
 
 /// More than a server gives at once: 25,000.
 const POINTS: i64 = 25_100;
@@ -70,17 +71,10 @@ impl Tracked {
     }
 
     fn python(&self, python: &Path, folder: &Path, address: &str) -> Value {
-        let output = Command::new(python)
-            .arg(workspace_root().join("tests/python/read_back.py"))
-            .args([self.run.id(), &self.experiment])
-            .env("MLFLOW_TRACKING_URI", address)
-            .env("HOME", folder)
-            .current_dir(folder)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}{errors}");
+        let script = workspace_root().join("tests/python/read_back.py");
+        let script = script.display().to_string();
+        let arguments = [script.as_str(), self.run.id(), &self.experiment];
+        let said = client::run(python, address, folder, &arguments);
         serde_json::from_str(said.lines().last().unwrap()).unwrap()
     }
 }

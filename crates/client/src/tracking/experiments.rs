@@ -1,6 +1,5 @@
 //! Experiments.
 
-use futures_util::FutureExt as _;
 use mlrs_api::endpoints::{
     CREATE_EXPERIMENT, DELETE_EXPERIMENT, DELETE_EXPERIMENT_TAG, GET_EXPERIMENT,
     GET_EXPERIMENT_BY_NAME, RESTORE_EXPERIMENT, SEARCH_EXPERIMENTS, SET_EXPERIMENT_TAG,
@@ -132,9 +131,8 @@ impl TrackingClient {
 
     /// Finds experiments. `POST experiments/search`
     pub fn search_experiments(&self, search: ExperimentSearch) -> Pages<Experiment> {
-        let client = self.clone();
-        Pages::new("search experiments", move |page_token| {
-            let client = client.clone();
+        let action = "search experiments";
+        self.pages(action, move |client, page_token| {
             let body = SearchExperimentsRequest {
                 page_token,
                 max_results: Some(PAGE),
@@ -142,17 +140,10 @@ impl TrackingClient {
             };
             async move {
                 let answer: SearchExperimentsResponse = client
-                    .call(
-                        Tracking,
-                        SEARCH_EXPERIMENTS,
-                        &[],
-                        &body,
-                        "search experiments",
-                    )
+                    .call(Tracking, SEARCH_EXPERIMENTS, &[], &body, action)
                     .await?;
                 Ok((answer.experiments, answer.next_page_token))
             }
-            .boxed()
         })
     }
 

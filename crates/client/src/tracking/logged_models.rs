@@ -4,7 +4,6 @@
 
 use std::fmt::Display;
 
-use futures_util::FutureExt as _;
 use mlrs_api::Tag;
 use mlrs_api::datasets::{LogOutputsRequest, ModelOutput};
 use mlrs_api::endpoints::{
@@ -225,10 +224,8 @@ impl TrackingClient {
 
     /// Finds logged models. `POST logged-models/search`
     pub fn search_logged_models(&self, search: LoggedModelSearch) -> Pages<LoggedModel> {
-        let client = self.clone();
         let action = "search logged models";
-        Pages::new(action, move |page_token| {
-            let client = client.clone();
+        self.pages(action, move |client, page_token| {
             let body = SearchLoggedModelsRequest {
                 page_token,
                 max_results: Some(PAGE),
@@ -240,7 +237,6 @@ impl TrackingClient {
                     .await?;
                 Ok((answer.models, answer.next_page_token))
             }
-            .boxed()
         })
     }
 

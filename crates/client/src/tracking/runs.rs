@@ -1,6 +1,5 @@
 //! Runs, and what they log, one call each.
 
-use futures_util::FutureExt as _;
 use mlrs_api::Tag;
 use mlrs_api::endpoints::{
     CREATE_RUN, DELETE_RUN, DELETE_TAG, GET_METRIC_HISTORY, GET_RUN, LOG_BATCH, LOG_METRIC,
@@ -103,9 +102,8 @@ impl TrackingClient {
 
     /// Finds runs. `POST runs/search`
     pub fn search_runs(&self, search: RunSearch) -> Pages<Run> {
-        let client = self.clone();
-        Pages::new("search runs", move |page_token| {
-            let client = client.clone();
+        let action = "search runs";
+        self.pages(action, move |client, page_token| {
             let body = SearchRunsRequest {
                 page_token,
                 max_results: Some(PAGE),
@@ -113,11 +111,10 @@ impl TrackingClient {
             };
             async move {
                 let answer: SearchRunsResponse = client
-                    .call(Tracking, SEARCH_RUNS, &[], &body, "search runs")
+                    .call(Tracking, SEARCH_RUNS, &[], &body, action)
                     .await?;
                 Ok((answer.runs, answer.next_page_token))
             }
-            .boxed()
         })
     }
 
@@ -274,11 +271,9 @@ impl TrackingClient {
     /// # }
     /// ```
     pub fn metric_history(&self, run_id: &str, key: &str) -> Pages<Metric> {
-        let client = self.clone();
         let (run_id, key) = (run_id.to_owned(), key.to_owned());
         let action = format!("get the metric `{key}` of the run `{run_id}`");
-        Pages::new(action.clone(), move |page_token| {
-            let client = client.clone();
+        self.pages(action.clone(), move |client, page_token| {
             let (run_id, key, action) = (run_id.clone(), key.clone(), action.clone());
             async move {
                 let mut query = vec![
@@ -292,7 +287,6 @@ impl TrackingClient {
                     .await?;
                 Ok((answer.metrics, answer.next_page_token))
             }
-            .boxed()
         })
     }
 }

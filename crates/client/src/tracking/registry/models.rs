@@ -1,6 +1,5 @@
 //! Registered models, their tags and their aliases.
 
-use futures_util::FutureExt as _;
 use mlrs_api::Tag;
 use mlrs_api::endpoints::{
     CREATE_REGISTERED_MODEL, DELETE_REGISTERED_MODEL, DELETE_REGISTERED_MODEL_ALIAS,
@@ -65,10 +64,9 @@ impl TrackingClient {
 
     /// Finds registered models. `GET registered-models/search`
     pub fn search_registered_models(&self, search: RegistrySearch) -> Pages<RegisteredModel> {
-        let client = self.clone();
         let action = "search registered models";
-        Pages::new(action, move |token| {
-            let (client, search) = (client.clone(), search.clone());
+        self.pages(action, move |client, token| {
+            let search = search.clone();
             async move {
                 let query = search.query(MODELS_PAGE, token.as_deref());
                 let answer: SearchRegisteredModelsResponse = client
@@ -76,7 +74,6 @@ impl TrackingClient {
                     .await?;
                 Ok((answer.registered_models, answer.next_page_token))
             }
-            .boxed()
         })
     }
 

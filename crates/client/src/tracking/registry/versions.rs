@@ -1,6 +1,5 @@
 //! Versions of registered models, their stages and tags.
 
-use futures_util::FutureExt as _;
 use mlrs_api::Tag;
 use mlrs_api::endpoints::{
     CREATE_MODEL_VERSION, DELETE_MODEL_VERSION, DELETE_MODEL_VERSION_TAG, GET_MODEL_VERSION,
@@ -159,10 +158,9 @@ impl TrackingClient {
 
     /// Finds versions. `GET model-versions/search`
     pub fn search_model_versions(&self, search: RegistrySearch) -> Pages<ModelVersion> {
-        let client = self.clone();
         let action = "search model versions";
-        Pages::new(action, move |token| {
-            let (client, search) = (client.clone(), search.clone());
+        self.pages(action, move |client, token| {
+            let search = search.clone();
             async move {
                 let query = search.query(VERSIONS_PAGE, token.as_deref());
                 let answer: SearchModelVersionsResponse = client
@@ -170,7 +168,6 @@ impl TrackingClient {
                     .await?;
                 Ok((answer.model_versions, answer.next_page_token))
             }
-            .boxed()
         })
     }
 
