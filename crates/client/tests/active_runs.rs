@@ -110,13 +110,17 @@ async fn server() -> (MockServer, Arc<Told>) {
     // Not one of the pool, which would go on answering after the test has dropped it.
     let server = MockServer::builder().start().await;
     let told = Arc::new(Told::default());
+    listen(&server, &told).await;
+    (server, told)
+}
+
+async fn listen(server: &MockServer, told: &Arc<Told>) {
     for call in ["create", "update", "log-batch"] {
         Mock::given(path(format!("/api/2.0/mlflow/runs/{call}")))
-            .respond_with(Server(Arc::clone(&told)))
-            .mount(&server)
+            .respond_with(Server(Arc::clone(told)))
+            .mount(server)
             .await;
     }
-    (server, told)
 }
 
 async fn start(server: &MockServer, logging: LoggingSettings) -> ActiveRun {
@@ -520,4 +524,25 @@ async fn a_small_queue_that_is_full_is_sent_at_once() {
     );
     run.finish(RunStatus::Finished).await.unwrap();
     assert_eq!(told.metrics.lock().unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_and_comes_back_gets_everything() {
+    let (server, told) = server().await;
+    let run = start(&server, LoggingSettings::default()).await;
+    run.log_metric("loss", 1.0, 0);
+    run.flush().await.unwrap();
+    let address = *server.address();
+    drop(server);
+    for step in 1..2500 {
+        run.log_metric("loss", 1.0, step);
+    }
+    // Longer than the retries of one request.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let listener = std::net::TcpListener::bind(address).unwrap();
+    let server = MockServer::builder().listener(listener).start().await;
+    listen(&server, &told).await;
+    run.finish(RunStatus::Finished).await.unwrap();
+    assert_eq!(*told.metrics.lock().unwrap(), (0..2500).collect::<Vec<_>>());
+    assert_eq!(status_of(&told), "FINISHED");
 }
