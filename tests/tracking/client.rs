@@ -2,21 +2,19 @@
 //! of this server, served.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use mlrs_testing::{Client, Mlrs, MlrsServer, Postgres, python, skipped, workspace_root};
 
-fn run(python: &Path, server: &MlrsServer, arguments: &[&str]) -> Output {
-    Command::new(python)
+/// Runs Python in a folder with a server, and returns what it said.
+pub(crate) fn run(python: &Path, address: &str, folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(python)
         .args(arguments)
-        .env("MLFLOW_TRACKING_URI", server.address())
-        .env("HOME", server.folder())
-        .current_dir(server.folder())
+        .env("MLFLOW_TRACKING_URI", address)
+        .env("HOME", folder)
+        .current_dir(folder)
         .output()
-        .unwrap()
-}
-
-fn text(output: &Output) -> String {
+        .unwrap();
     let (out, errors) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
@@ -51,17 +49,12 @@ fn the_python_client_does_not_notice_postgresql() {
 
 fn use_client(python: &Path, server: &MlrsServer) {
     let script = workspace_root().join("tests/python/use_client.py");
-    let used = text(&run(python, server, &[&script.display().to_string()]));
+    let run = |arguments: &[&str]| run(python, server.address(), server.folder(), arguments);
+    let used = run(&[&script.display().to_string()]);
     let last: serde_json::Value = serde_json::from_str(used.lines().last().unwrap()).unwrap();
     let run_id = last["run_id"].as_str().unwrap();
 
-    let mlflow = |arguments: &[&str]| {
-        text(&run(
-            python,
-            server,
-            &[&["-m", "mlflow"], arguments].concat(),
-        ))
-    };
+    let mlflow = |arguments: &[&str]| run(&[&["-m", "mlflow"], arguments].concat());
     assert!(mlflow(&["experiments", "search"]).contains("fluent"));
     assert!(mlflow(&["runs", "describe", "--run-id", run_id]).contains("parent"));
     let listed = mlflow(&["artifacts", "list", "--run-id", run_id]);

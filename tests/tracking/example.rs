@@ -173,7 +173,8 @@ fn model(address: &str, run: &Value, run_id: &str) {
         &format!("mlflow-artifacts/artifacts/{place}/MLmodel"),
         None,
     );
-    let manifest = manifest.as_str().unwrap();
+    // An id that might be read as a number, such as one with `4e6` in it, is quoted.
+    let manifest = manifest.as_str().unwrap().replace('\'', "");
     for line in [
         format!("model_id: {model_id}\n"),
         format!("run_id: {run_id}\n"),

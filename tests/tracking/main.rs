@@ -12,6 +12,7 @@
 )]
 
 mod client;
+mod client_rust;
 mod commands;
 mod compare;
 mod database;

@@ -140,6 +140,9 @@ pub struct SetLoggedModelTagsRequest {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LogLoggedModelParamsRequest {
+    /// The model again, which MLflow's server wants here, too.
+    #[serde(alias = "modelId", skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
     /// Params to log.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<SentTag>,

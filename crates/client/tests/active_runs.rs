@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use mlrs_client::ConnectionSettings;
 use mlrs_client::tracking::{
     ActiveRun, ErrorCode, LoggingSettings, RunStatus, StartRun, TrackingClient, TrackingError,
 };
@@ -27,6 +28,8 @@ struct Told {
     delay: AtomicU64,
     /// So many batches are answered 503 first.
     busy: AtomicUsize,
+    /// All batches that came.
+    asked: AtomicUsize,
 }
 
 #[derive(Clone)]
@@ -46,6 +49,7 @@ impl Server {
         );
         assert!(metrics.len() + params.len() + tags.len() <= 1000);
         assert!(params.len() <= 100 && tags.len() <= 100);
+        told.asked.fetch_add(1, Ordering::SeqCst);
         let was_busy = told
             .busy
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
@@ -58,6 +62,10 @@ impl Server {
             let error =
                 json!({"error_code": "INVALID_PARAMETER_VALUE", "message": "no bad params"});
             return ResponseTemplate::new(400).set_body_json(error);
+        }
+        if params.iter().any(|param| param["key"] == "broken") {
+            let error = json!({"error_code": "INTERNAL_ERROR", "message": "the database failed"});
+            return ResponseTemplate::new(500).set_body_json(error);
         }
         told.batches
             .lock()
@@ -102,13 +110,17 @@ async fn server() -> (MockServer, Arc<Told>) {
     // Not one of the pool, which would go on answering after the test has dropped it.
     let server = MockServer::builder().start().await;
     let told = Arc::new(Told::default());
+    listen(&server, &told).await;
+    (server, told)
+}
+
+async fn listen(server: &MockServer, told: &Arc<Told>) {
     for call in ["create", "update", "log-batch"] {
         Mock::given(path(format!("/api/2.0/mlflow/runs/{call}")))
-            .respond_with(Server(Arc::clone(&told)))
-            .mount(&server)
+            .respond_with(Server(Arc::clone(told)))
+            .mount(server)
             .await;
     }
-    (server, told)
 }
 
 async fn start(server: &MockServer, logging: LoggingSettings) -> ActiveRun {
@@ -232,7 +244,102 @@ async fn a_run_that_is_dropped_sends_the_rest_and_ends() {
     // The only thread of this runtime waits here.
     drop(run);
     assert_eq!(*told.metrics.lock().unwrap(), [7]);
-    assert_eq!(status_of(&told), "FINISHED");
+    assert_eq!(status_of(&told), "FAILED");
+}
+
+#[tokio::test]
+async fn a_run_that_an_error_leaves_early_has_failed() {
+    let (server, told) = server().await;
+    let work = async {
+        let run = start(&server, LoggingSettings::default()).await;
+        run.log_metric("loss", 1.0, 7);
+        let text = std::fs::read_to_string("/nowhere/at-all")?;
+        run.log_param("text", text);
+        run.finish(RunStatus::Finished).await.unwrap();
+        Ok::<(), std::io::Error>(())
+    };
+    work.await.unwrap_err();
+    assert_eq!(*told.metrics.lock().unwrap(), [7]);
+    assert_eq!(status_of(&told), "FAILED");
+}
+
+#[derive(Debug)]
+enum Failure {
+    Tracking(TrackingError),
+    Own,
+}
+
+impl From<TrackingError> for Failure {
+    fn from(error: TrackingError) -> Self {
+        Self::Tracking(error)
+    }
+}
+
+/// The status of a run, and the result of its work.
+async fn with_run(
+    work: impl AsyncFnOnce(&ActiveRun) -> Result<u8, Failure>,
+) -> (String, Result<u8, Failure>) {
+    let (server, told) = server().await;
+    let client = TrackingClient::connect(&server.uri()).unwrap();
+    let result = client.with_run(StartRun::in_experiment("1"), work).await;
+    (status_of(&told), result)
+}
+
+#[tokio::test]
+async fn a_piece_of_work_ends_its_run_by_its_result() {
+    let (status, result) = with_run(async |run| {
+        run.log_metric("loss", 1.0, 7);
+        Ok(3)
+    })
+    .await;
+    assert_eq!((status.as_str(), result.unwrap()), ("FINISHED", 3));
+    let (status, result) = with_run(async |_| Err(Failure::Own)).await;
+    assert!(matches!(result, Err(Failure::Own)), "{result:?}");
+    assert_eq!(status, "FAILED");
+    // What was lost is an error of the work that has none of its own.
+    let (status, result) = with_run(async |run| {
+        run.log_param("bad", 1);
+        Ok(3)
+    })
+    .await;
+    assert!(
+        matches!(&result, Err(Failure::Tracking(TrackingError::Lost { .. }))),
+        "{result:?}"
+    );
+    assert_eq!(status, "FINISHED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_piece_of_work_may_be_a_task_and_panic() {
+    let (server, told) = server().await;
+    let client = TrackingClient::connect(&server.uri()).unwrap();
+    let task = tokio::spawn(async move {
+        let work = async |run: &ActiveRun| -> Result<(), TrackingError> {
+            run.log_metric("loss", 1.0, 7);
+            run.flush().await?;
+            panic!("of the program");
+        };
+        client.with_run(StartRun::in_experiment("1"), work).await
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    assert_eq!(*told.metrics.lock().unwrap(), [7]);
+    assert_eq!(status_of(&told), "FAILED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_of_a_task_that_is_cancelled_has_failed() {
+    let (server, told) = server().await;
+    let run = start(&server, LoggingSettings::default()).await;
+    let task = tokio::spawn(async move {
+        run.log_metric("loss", 1.0, 7);
+        std::future::pending::<()>().await;
+        run.finish(RunStatus::Finished).await
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert_eq!(*told.metrics.lock().unwrap(), [7]);
+    assert_eq!(status_of(&told), "FAILED");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -265,7 +372,7 @@ fn a_run_may_outlive_the_runtime_that_it_was_started_in() {
     });
     drop(run);
     assert_eq!(told.metrics.lock().unwrap().len(), 4);
-    assert_eq!(status_of(&told), "FINISHED");
+    assert_eq!(status_of(&told), "FAILED");
 }
 
 #[tokio::test]
@@ -330,4 +437,112 @@ async fn a_busy_server_is_waited_for_and_one_that_is_gone_is_an_error() {
     let error = run.finish(RunStatus::Finished).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
     assert_eq!(*told.metrics.lock().unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn a_value_that_breaks_the_server_costs_no_other_one() {
+    let (server, told) = server().await;
+    let run = start(
+        &server,
+        LoggingSettings {
+            patience: Duration::from_millis(100),
+            ..LoggingSettings::default()
+        },
+    )
+    .await;
+    for step in 0..50 {
+        run.log_metric("loss", 1.0, step);
+    }
+    run.log_param("broken", 1);
+    run.log_param("whole", 1);
+    let error = run.finish(RunStatus::Finished).await.unwrap_err();
+    match error {
+        TrackingError::Lost { values, first, .. } => {
+            assert_eq!((values, first.as_str()), (1, "broken"));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(told.metrics.lock().unwrap().len(), 50);
+    assert_eq!(*told.params.lock().unwrap(), ["whole"]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_given_up_is_asked_once_for_each_request_and_taken_back() {
+    let (server, told) = server().await;
+    told.busy.store(usize::MAX, Ordering::SeqCst);
+    let mut settings = ConnectionSettings::for_server(&server.uri()).unwrap();
+    settings.transport.retry.max_retries = 4;
+    settings.transport.retry.backoff_factor = 0.01;
+    settings.transport.retry.backoff_jitter = 0.0;
+    let client = TrackingClient::new(settings).unwrap();
+    let start = StartRun::in_experiment("1").logging(LoggingSettings {
+        patience: Duration::ZERO,
+        ..LoggingSettings::default()
+    });
+    let run = client.start_run(start).await.unwrap();
+    for step in 0..5000 {
+        run.log_metric("loss", 1.0, step);
+    }
+    let error = run.flush().await.unwrap_err();
+    assert!(
+        matches!(error, TrackingError::Lost { values: 5000, .. }),
+        "{error:?}"
+    );
+    // Five for the first batch, and one each for the others: at least four.
+    let asked = told.asked.load(Ordering::SeqCst);
+    assert!((9..=12).contains(&asked), "{asked}");
+    told.busy.store(0, Ordering::SeqCst);
+    run.log_metric("loss", 1.0, 7);
+    run.flush().await.unwrap();
+    // It is trusted again.
+    told.busy.store(2, Ordering::SeqCst);
+    run.log_metric("loss", 1.0, 8);
+    run.finish(RunStatus::Finished).await.unwrap();
+    assert_eq!(*told.metrics.lock().unwrap(), [7, 8]);
+}
+
+#[tokio::test]
+async fn a_small_queue_that_is_full_is_sent_at_once() {
+    let (server, told) = server().await;
+    let run = start(
+        &server,
+        LoggingSettings {
+            capacity: 10,
+            delay: Duration::from_mins(1),
+            ..LoggingSettings::default()
+        },
+    )
+    .await;
+    let begin = Instant::now();
+    for step in 0..100 {
+        run.log_metric("loss", 1.0, step);
+    }
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begin.elapsed()
+    );
+    run.finish(RunStatus::Finished).await.unwrap();
+    assert_eq!(told.metrics.lock().unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_and_comes_back_gets_everything() {
+    let (server, told) = server().await;
+    let run = start(&server, LoggingSettings::default()).await;
+    run.log_metric("loss", 1.0, 0);
+    run.flush().await.unwrap();
+    let address = *server.address();
+    drop(server);
+    for step in 1..2500 {
+        run.log_metric("loss", 1.0, step);
+    }
+    // Longer than the retries of one request.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let listener = std::net::TcpListener::bind(address).unwrap();
+    let server = MockServer::builder().listener(listener).start().await;
+    listen(&server, &told).await;
+    run.finish(RunStatus::Finished).await.unwrap();
+    assert_eq!(*told.metrics.lock().unwrap(), (0..2500).collect::<Vec<_>>());
+    assert_eq!(status_of(&told), "FINISHED");
 }

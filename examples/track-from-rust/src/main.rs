@@ -10,7 +10,7 @@ mod onnx;
 use std::error::Error;
 
 use mlrs_client::ConnectionSettings;
-use mlrs_client::tracking::{ActiveRun, NewVersion, RunStatus, StartRun, TrackingClient};
+use mlrs_client::tracking::{ActiveRun, NewVersion, StartRun, TrackingClient};
 
 use iris::Split;
 use model::{Classifier, Training};
@@ -30,23 +30,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let start = StartRun::in_experiment(experiment)
         .name("softmax regression")
         .source("track-from-rust");
-    let run = client.start_run(start).await?;
-    let run_id = run.id().to_owned();
-
-    // A run that is dropped on the way out ends well unless it is dropped by a panic: an error of
-    // the program has to be told.
-    match train_and_log(&run).await {
-        Ok(()) => run.finish(RunStatus::Finished).await?,
-        Err(error) => {
-            run.finish(RunStatus::Failed).await?;
-            return Err(error);
-        }
-    }
+    let run_id = client.with_run(start, train_and_log).await?;
     say(&format!("run {run_id}"));
     Ok(())
 }
 
-async fn train_and_log(run: &ActiveRun) -> Result<(), Box<dyn Error>> {
+/// Returns the id of the run.
+async fn train_and_log(run: &ActiveRun) -> Result<String, Box<dyn Error>> {
     let flowers = iris::read()?;
     let data = Split::of(&flowers, VALIDATION_EVERY);
     run.log_param("epochs", EPOCHS);
@@ -80,7 +70,7 @@ async fn train_and_log(run: &ActiveRun) -> Result<(), Box<dyn Error>> {
         .set_alias(EXPERIMENT, "candidate", &version.version)
         .await?;
     say(&format!("models:/{EXPERIMENT}/{}", version.version));
-    Ok(())
+    Ok(run.id().to_owned())
 }
 
 /// Rows are what the flowers are, columns what they are taken for.

@@ -11,7 +11,7 @@ use mlrs_api::metrics::{Metric, Param};
 use mlrs_api::runs::RunInfo;
 use tokio::sync::oneshot;
 
-use super::background::{Worker, now};
+use super::background::{Worker, chain, now};
 use super::batch::Value;
 use super::models::SavedModel;
 use super::queue::Queue;
@@ -22,7 +22,8 @@ use super::{Artifacts, Step, TrackingClient, TrackingError};
 pub struct LoggingSettings {
     /// How long a value waits for others to go with it; 100 ms.
     pub delay: Duration,
-    /// How many values may wait; 10,000. Where they are as many, logging waits for the server.
+    /// How many values may wait; 10,000. Where they are as many, or more than 64 MiB of text, logging
+    /// waits for the server.
     pub capacity: usize,
     /// How long values are sent again that a server which cannot be reached did not take; 2 minutes,
     /// in addition to the retries of the connection. Then they are given up and reported; what follows
@@ -122,17 +123,20 @@ impl StartRun {
 /// [`log_param`](Self::log_param), [`log_metric`](Self::log_metric) and [`set_tag`](Self::set_tag)
 /// put a value into a queue and return at once; they are no `async` functions, and work in any thread.
 /// A thread of its own sends what is in the queue at the latest 100 ms later, many values in a request.
-/// They wait only when 10,000 values are in the queue ([`LoggingSettings`]).
+/// They wait, and block their thread, only when 10,000 values are in the queue ([`LoggingSettings`]).
 ///
 /// No value is lost in silence: [`flush`](Self::flush) and [`finish`](Self::finish) say whether
 /// everything from before has arrived, and which value was the first that did not. Where a server
 /// refuses a value, the values that were sent with it are sent again without it. A server that is away
 /// is waited for.
 ///
-/// # Dropping a run
+/// # Ending a run
 ///
-/// A run that is dropped without [`finish`](Self::finish) still sends what is in its queue, and ends
-/// as `FINISHED`, or as `FAILED` when it is dropped by a panic.
+/// [`finish`](Self::finish) ends it with the status that it is given;
+/// [`TrackingClient::with_run`] does that by the result of a piece of work.
+///
+/// A run that is dropped before that still sends what is in its queue, and ends as `FAILED`: that is
+/// how `?`, a panic or a task that is cancelled leave it.
 ///
 /// - The drop blocks its thread until the server has answered, but for no longer than
 ///   [`LoggingSettings::drop_wait`] and half a second. This works in every kind of tokio runtime, and
@@ -143,11 +147,10 @@ impl StartRun {
 ///   `panic = "abort"`), a signal, `std::mem::forget`; nor when `main` returns while another thread or
 ///   a detached task still owns the run.
 ///
-/// - A function that `?` leaves with an error drops the run, too, and a drop cannot see that: the run
-///   is `FINISHED`. Catch the error and [`finish`](Self::finish) with `FAILED`, as the example
-///   `track-from-rust` does.
+/// # Several threads
 ///
-/// So end runs with [`finish`](Self::finish) where you can.
+/// Threads and tasks log by a shared reference, or by an `Arc`, out of which `Arc::into_inner` takes
+/// the run to finish it.
 #[derive(Debug)]
 pub struct ActiveRun {
     client: TrackingClient,
@@ -180,6 +183,49 @@ impl TrackingClient {
                 .await;
         }
         started
+    }
+
+    /// Starts a run for a piece of work, and ends it when the work is done: as `FINISHED` when the work
+    /// gives a result, as `FAILED` when it gives an error or panics.
+    ///
+    /// ```no_run
+    /// use mlrs_client::tracking::{StartRun, TrackingClient};
+    ///
+    /// # async fn example(client: TrackingClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// let loss: f64 = client
+    ///     .with_run(StartRun::in_experiment("1"), async |run| {
+    ///         let text = std::fs::read_to_string("loss.txt")?;
+    ///         let loss = text.trim().parse()?;
+    ///         run.log_metric("loss", loss, 0);
+    ///         Ok::<f64, Box<dyn std::error::Error>>(loss)
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What the work gives; else, as [`start_run`](Self::start_run) and [`ActiveRun::finish`].
+    pub async fn with_run<T, E: From<TrackingError>>(
+        &self,
+        start: StartRun,
+        work: impl AsyncFnOnce(&ActiveRun) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let run = self.start_run(start).await?;
+        match work(&run).await {
+            Ok(result) => {
+                run.finish(RunStatus::Finished).await?;
+                Ok(result)
+            }
+            Err(error) => {
+                let run_id = run.id().to_owned();
+                if let Err(second) = run.finish(RunStatus::Failed).await {
+                    // The first error counts.
+                    tracing::error!(run_id, error = chain(&second), "a run did not end well");
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Goes on with a run that ended or was interrupted; it is `RUNNING` again.
@@ -255,9 +301,12 @@ impl ActiveRun {
         }));
     }
 
-    /// Logs a point of a metric as it is: with a time, a dataset or a logged model of its own.
-    pub fn log_point(&self, point: Metric) {
-        self.push(Value::Metric(point));
+    /// Logs a point of a metric with a time, a dataset or a logged model of its own: a [`Point`], or
+    /// a [`Metric`] as it is.
+    ///
+    /// [`Point`]: super::Point
+    pub fn log_point(&self, point: impl Into<Metric>) {
+        self.push(Value::Metric(point.into()));
     }
 
     /// Sets a tag; the last value counts.
@@ -373,13 +422,8 @@ impl ActiveRun {
 
 impl Drop for ActiveRun {
     fn drop(&mut self) {
-        let status = if std::thread::panicking() {
-            RunStatus::Failed
-        } else {
-            RunStatus::Finished
-        };
-        // Does nothing after `finish`.
-        self.queue.finish(status, None);
+        // Does nothing after `finish`; who has not come that far was interrupted.
+        self.queue.finish(RunStatus::Failed, None);
         if !self.queue.hurry(self.drop_wait) {
             tracing::error!(run_id = %self.id(), "the end of a run was not waited for any longer");
         }

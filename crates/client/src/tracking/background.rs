@@ -21,6 +21,8 @@ const MOST_ATTEMPTS: usize = 100;
 #[derive(Debug)]
 pub(super) struct Worker {
     client: TrackingClient,
+    /// The same without retries, for a server that is given up: each request would cost minutes.
+    hasty: TrackingClient,
     run_id: String,
     queue: Arc<Queue>,
     patience: Duration,
@@ -46,8 +48,10 @@ impl Worker {
         queue: Arc<Queue>,
         patience: Duration,
     ) -> Result<(), TrackingError> {
+        let client = client.separate()?;
         let worker = Self {
-            client: client.separate()?,
+            hasty: client.without_retries(),
+            client,
             run_id: run_id.to_owned(),
             queue,
             patience,
@@ -130,13 +134,18 @@ impl Worker {
     async fn send(&mut self, values: Vec<Value>) {
         let mut parts = vec![values];
         let mut attempts = 0;
+        let mut is_patient = true;
         while let Some(mut part) = parts.pop() {
             attempts += 1;
-            match self.deliver(&part).await {
+            match self.deliver(&part, is_patient).await {
                 Ok(()) => {}
                 Err(error)
-                    if part.len() > 1 && attempts < MOST_ATTEMPTS && is_about_a_value(&error) =>
+                    if part.len() > 1
+                        && attempts < MOST_ATTEMPTS
+                        && may_be_about_a_value(&error) =>
                 {
+                    // What the server calls an error of its own has been waited for.
+                    is_patient &= !error.is_transient();
                     let second = part.split_off(part.len() / 2);
                     parts.extend([second, part]);
                 }
@@ -146,18 +155,23 @@ impl Worker {
     }
 
     /// Sends values that fit into one request, as often as patience allows.
-    async fn deliver(&mut self, values: &[Value]) -> Result<(), TrackingError> {
+    async fn deliver(&mut self, values: &[Value], is_patient: bool) -> Result<(), TrackingError> {
         let begin = Instant::now();
         loop {
-            match self
-                .in_time(self.client.send_batch(&self.run_id, values))
-                .await
-            {
+            let is_patient = is_patient && !self.has_given_up;
+            let client = if is_patient {
+                &self.client
+            } else {
+                &self.hasty
+            };
+            match self.in_time(client.send_batch(&self.run_id, values)).await {
                 Ok(()) => {
                     self.has_given_up = false;
                     return Ok(());
                 }
-                Err(error) if self.is_worth_waiting(&error, begin) => self.pause().await,
+                Err(error) if is_patient && self.is_worth_waiting(&error, begin) => {
+                    self.pause().await;
+                }
                 Err(error) => {
                     self.has_given_up |= error.is_transient();
                     return Err(error);
@@ -236,18 +250,22 @@ impl Drop for Ended {
     }
 }
 
-/// Whether another request with other values may be taken.
-fn is_about_a_value(error: &TrackingError) -> bool {
+/// Whether another request with other values may be taken. Servers take some values for errors of
+/// their own, such as points of a logged model that there is not.
+fn may_be_about_a_value(error: &TrackingError) -> bool {
     matches!(
         error.code(),
         Some(
-            ErrorCode::InvalidParameterValue | ErrorCode::BadRequest | ErrorCode::MalformedRequest
+            ErrorCode::InvalidParameterValue
+                | ErrorCode::BadRequest
+                | ErrorCode::MalformedRequest
+                | ErrorCode::InternalError
         )
     )
 }
 
 /// An error with its causes in one line.
-fn chain(error: &TrackingError) -> String {
+pub(super) fn chain(error: &TrackingError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -16,6 +16,8 @@ const MOST_PARAMS_OR_TAGS: usize = 100;
 const MOST_BYTES: usize = 900_000;
 /// What a value needs beside its texts: names of fields, numbers, punctuation.
 const FRAME_BYTES: usize = 160;
+/// What a text needs beside itself that few metrics have: `"dataset_digest":"",`.
+const FIELD_BYTES: usize = 20;
 
 /// Something that a run logs.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,9 +37,17 @@ impl Value {
     }
 
     /// About how many bytes it needs in a request, never too few.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let texts = match self {
-            Self::Metric(metric) => escaped(&metric.key),
+            Self::Metric(metric) => {
+                let more = [
+                    &metric.model_id,
+                    &metric.dataset_name,
+                    &metric.dataset_digest,
+                ];
+                let more = more.into_iter().flatten();
+                escaped(&metric.key) + more.map(|text| escaped(text) + FIELD_BYTES).sum::<usize>()
+            }
             Self::Param(tag) | Self::Tag(tag) => escaped(&tag.key) + escaped(&tag.value),
         };
         texts + FRAME_BYTES
@@ -162,6 +172,9 @@ mod tests {
             value: f64::MIN_POSITIVE,
             timestamp: i64::MIN,
             step: i64::MIN,
+            model_id: Some("m-".repeat(17)),
+            dataset_name: Some("\"".repeat(500)),
+            dataset_digest: Some("d".repeat(36)),
             ..Metric::default()
         };
         let written = serde_json::to_string(&long).unwrap().len();

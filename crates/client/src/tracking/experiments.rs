@@ -1,6 +1,5 @@
 //! Experiments.
 
-use futures_util::FutureExt as _;
 use mlrs_api::endpoints::{
     CREATE_EXPERIMENT, DELETE_EXPERIMENT, DELETE_EXPERIMENT_TAG, GET_EXPERIMENT,
     GET_EXPERIMENT_BY_NAME, RESTORE_EXPERIMENT, SEARCH_EXPERIMENTS, SET_EXPERIMENT_TAG,
@@ -104,7 +103,7 @@ impl TrackingClient {
         let action = format!("get the experiment `{experiment_id}`");
         let query = [("experiment_id", experiment_id)];
         let answer: GetExperimentResponse = self
-            .query(Tracking, GET_EXPERIMENT, &query, &action)
+            .query(Tracking, GET_EXPERIMENT, &[], &query, &action)
             .await?;
         Ok(answer.experiment)
     }
@@ -121,7 +120,7 @@ impl TrackingClient {
         let action = format!("get the experiment `{name}`");
         let query = [("experiment_name", name)];
         let found: Result<GetExperimentResponse, _> = self
-            .query(Tracking, GET_EXPERIMENT_BY_NAME, &query, &action)
+            .query(Tracking, GET_EXPERIMENT_BY_NAME, &[], &query, &action)
             .await;
         match found {
             Ok(answer) => Ok(Some(answer.experiment)),
@@ -132,9 +131,8 @@ impl TrackingClient {
 
     /// Finds experiments. `POST experiments/search`
     pub fn search_experiments(&self, search: ExperimentSearch) -> Pages<Experiment> {
-        let client = self.clone();
-        Pages::new("search experiments", move |page_token| {
-            let client = client.clone();
+        let action = "search experiments";
+        self.pages(action, move |client, page_token| {
             let body = SearchExperimentsRequest {
                 page_token,
                 max_results: Some(PAGE),
@@ -142,17 +140,10 @@ impl TrackingClient {
             };
             async move {
                 let answer: SearchExperimentsResponse = client
-                    .call(
-                        Tracking,
-                        SEARCH_EXPERIMENTS,
-                        &[],
-                        &body,
-                        "search experiments",
-                    )
+                    .call(Tracking, SEARCH_EXPERIMENTS, &[], &body, action)
                     .await?;
                 Ok((answer.experiments, answer.next_page_token))
             }
-            .boxed()
         })
     }
 
@@ -162,8 +153,14 @@ impl TrackingClient {
     /// When there is no active one of this id, or the server does not answer.
     pub async fn delete_experiment(&self, experiment_id: &str) -> Result<(), TrackingError> {
         let action = format!("delete the experiment `{experiment_id}`");
-        self.order(Tracking, DELETE_EXPERIMENT, &named(experiment_id), &action)
-            .await
+        self.order(
+            Tracking,
+            DELETE_EXPERIMENT,
+            &[],
+            &named(experiment_id),
+            &action,
+        )
+        .await
     }
 
     /// Brings a deleted experiment and its runs back. `POST experiments/restore`
@@ -172,8 +169,14 @@ impl TrackingClient {
     /// When there is no deleted one of this id, or the server does not answer.
     pub async fn restore_experiment(&self, experiment_id: &str) -> Result<(), TrackingError> {
         let action = format!("restore the experiment `{experiment_id}`");
-        self.order(Tracking, RESTORE_EXPERIMENT, &named(experiment_id), &action)
-            .await
+        self.order(
+            Tracking,
+            RESTORE_EXPERIMENT,
+            &[],
+            &named(experiment_id),
+            &action,
+        )
+        .await
     }
 
     /// Gives an experiment another name. `POST experiments/update`
@@ -190,7 +193,7 @@ impl TrackingClient {
             new_name: Some(new_name.to_owned()),
         };
         let action = format!("rename the experiment `{experiment_id}`");
-        self.order(Tracking, UPDATE_EXPERIMENT, &body, &action)
+        self.order(Tracking, UPDATE_EXPERIMENT, &[], &body, &action)
             .await
     }
 
@@ -206,7 +209,7 @@ impl TrackingClient {
     ) -> Result<(), TrackingError> {
         let action = format!("set the tag `{key}` of the experiment `{experiment_id}`");
         let body = tag(experiment_id, key, Some(value));
-        self.order(Tracking, SET_EXPERIMENT_TAG, &body, &action)
+        self.order(Tracking, SET_EXPERIMENT_TAG, &[], &body, &action)
             .await
     }
 
@@ -221,7 +224,7 @@ impl TrackingClient {
     ) -> Result<(), TrackingError> {
         let action = format!("delete the tag `{key}` of the experiment `{experiment_id}`");
         let body = tag(experiment_id, key, None);
-        self.order(Tracking, DELETE_EXPERIMENT_TAG, &body, &action)
+        self.order(Tracking, DELETE_EXPERIMENT_TAG, &[], &body, &action)
             .await
     }
 }

@@ -25,10 +25,13 @@ mod active_run;
 mod artifacts;
 mod background;
 mod batch;
+mod datasets;
 mod error;
 mod experiments;
+mod logged_models;
 mod models;
 mod pages;
+mod points;
 mod queue;
 mod registry;
 mod runs;
@@ -47,19 +50,25 @@ use crate::servers::{NoServer, Servers, Side};
 
 pub use active_run::{ActiveRun, LoggingSettings, StartRun};
 pub use artifacts::{Artifact, Artifacts};
+pub use datasets::InputDataset;
 pub use error::TrackingError;
 pub use experiments::ExperimentSearch;
-pub use mlrs_api::enums::{LifecycleStage, RunStatus, ViewType};
+pub use logged_models::{LoggedModelSearch, NewLoggedModel};
+pub use mlrs_api::datasets::{
+    Dataset, DatasetInput, ModelInput, ModelOutput, RunInputs, RunOutputs,
+};
+pub use mlrs_api::enums::{LifecycleStage, LoggedModelStatus, RunStatus, ViewType};
 pub use mlrs_api::experiments::Experiment;
-pub use mlrs_api::logged_models::LoggedModelInfo;
+pub use mlrs_api::logged_models::{LoggedModel, LoggedModelData, LoggedModelInfo};
 pub use mlrs_api::metrics::{Metric, Param};
 pub use mlrs_api::registry::{ModelVersion, RegisteredModel};
-pub use mlrs_api::runs::{Run, RunInfo};
+pub use mlrs_api::runs::{Run, RunData, RunInfo};
 pub use mlrs_api::server_info::ServerInfo;
 pub use mlrs_api::{ErrorCode, Tag};
 pub use mlrs_artifacts::ArtifactPath;
 pub use models::SavedModel;
 pub use pages::Pages;
+pub use points::Point;
 pub use registry::{NewVersion, RegistrySearch};
 pub use runs::RunSearch;
 pub use values::Step;
@@ -163,14 +172,26 @@ impl TrackingClient {
 
     /// The same client with connections of its own, for another runtime.
     fn separate(&self) -> Result<Self, TrackingError> {
+        Ok(Self::with(
+            self.inner.transport.separate()?,
+            self.settings(),
+        ))
+    }
+
+    /// The same client, which sends nothing twice.
+    fn without_retries(&self) -> Self {
+        Self::with(self.inner.transport.without_retries(), self.settings())
+    }
+
+    fn settings(&self) -> ConnectionSettings {
         let inner = &self.inner;
-        let settings = ConnectionSettings {
+        ConnectionSettings {
             tracking: inner.servers.tracking.clone(),
             registry: inner.servers.registry.clone(),
+            // Those of the transport count.
             transport: mlrs_artifacts::TransportSettings::default(),
             cloud: inner.stores.cloud.clone(),
-        };
-        Ok(Self::with(inner.transport.separate()?, settings))
+        }
     }
 
     /// The look-ups that finding a model needs.
@@ -202,10 +223,11 @@ impl TrackingClient {
         &self,
         side: Side,
         endpoint: Endpoint,
+        parts: &[&str],
         body: &(impl Serialize + Sync),
         action: &str,
     ) -> Result<(), TrackingError> {
-        let _: IgnoredAny = self.call(side, endpoint, &[], body, action).await?;
+        let _: IgnoredAny = self.call(side, endpoint, parts, body, action).await?;
         Ok(())
     }
 
@@ -214,11 +236,15 @@ impl TrackingClient {
         &self,
         side: Side,
         endpoint: Endpoint,
+        parts: &[&str],
         query: &[(&str, &str)],
         action: &str,
     ) -> Result<T, TrackingError> {
-        let mut address = self.address(side, endpoint, &[], action)?;
-        address.query_pairs_mut().extend_pairs(query);
+        let mut address = self.address(side, endpoint, parts, action)?;
+        if !query.is_empty() {
+            // Otherwise the address would end in a question mark.
+            address.query_pairs_mut().extend_pairs(query);
+        }
         self.ask(&HttpRequest::get(address), action).await
     }
 

@@ -1,20 +1,17 @@
-//! Models that a run logs.
+//! Model directories that a run logs: as logged models, or as artifacts on older servers.
 
 use std::path::Path;
 
-use mlrs_api::Tag;
-use mlrs_api::datasets::{LogModelRequest, LogOutputsRequest, ModelOutput};
-use mlrs_api::endpoints::{CREATE_LOGGED_MODEL, FINALIZE_LOGGED_MODEL, LOG_MODEL, LOG_OUTPUTS};
+use mlrs_api::datasets::LogModelRequest;
+use mlrs_api::endpoints::LOG_MODEL;
 use mlrs_api::enums::LoggedModelStatus;
-use mlrs_api::logged_models::{
-    CreateLoggedModelRequest, FinalizeLoggedModelRequest, GetLoggedModelResponse, LoggedModelInfo,
-};
+use mlrs_api::logged_models::LoggedModelInfo;
 use mlrs_api::runs::RunInfo;
 use mlrs_artifacts::ArtifactPath;
 use mlrs_mlmodel::{Manifest, ModelDirectory};
 
 use super::artifacts::{Artifacts, files_below};
-use super::{TrackingClient, TrackingError};
+use super::{NewLoggedModel, TrackingClient, TrackingError};
 use crate::registry::is_missing_endpoint;
 use crate::servers::Side::Tracking;
 
@@ -35,72 +32,6 @@ pub struct SavedModel {
 }
 
 impl TrackingClient {
-    /// Makes a logged model, to which files can be uploaded. `POST logged-models`
-    ///
-    /// # Errors
-    /// When the experiment is not there, the name is refused, or the server does not answer.
-    pub async fn create_logged_model(
-        &self,
-        experiment_id: &str,
-        name: &str,
-        run_id: Option<&str>,
-        tags: impl IntoIterator<Item = Tag>,
-    ) -> Result<LoggedModelInfo, TrackingError> {
-        let body = CreateLoggedModelRequest {
-            experiment_id: Some(experiment_id.to_owned()),
-            name: Some(name.to_owned()),
-            source_run_id: run_id.map(str::to_owned),
-            tags: tags.into_iter().map(Into::into).collect(),
-            ..CreateLoggedModelRequest::default()
-        };
-        let action = format!("create the logged model `{name}`");
-        let answer: GetLoggedModelResponse = self
-            .call(Tracking, CREATE_LOGGED_MODEL, &[], &body, &action)
-            .await?;
-        Ok(answer.model.info)
-    }
-
-    /// Says whether the files of a logged model are complete. `PATCH logged-models/{model_id}`
-    ///
-    /// # Errors
-    /// When there is no such model, or the server does not answer.
-    pub async fn finalize_logged_model(
-        &self,
-        model_id: &str,
-        status: LoggedModelStatus,
-    ) -> Result<LoggedModelInfo, TrackingError> {
-        let body = FinalizeLoggedModelRequest {
-            model_id: Some(model_id.to_owned()),
-            status: Some(status),
-        };
-        let action = format!("finalize the logged model `{model_id}`");
-        let answer: GetLoggedModelResponse = self
-            .call(Tracking, FINALIZE_LOGGED_MODEL, &[model_id], &body, &action)
-            .await?;
-        Ok(answer.model.info)
-    }
-
-    /// Says that a run made a logged model. `POST runs/outputs`
-    ///
-    /// # Errors
-    /// When the run or the model is not there, or the server does not answer.
-    pub async fn log_output(
-        &self,
-        run_id: &str,
-        model_id: &str,
-        step: i64,
-    ) -> Result<(), TrackingError> {
-        let body = LogOutputsRequest {
-            run_id: Some(run_id.to_owned()),
-            models: vec![ModelOutput {
-                model_id: model_id.to_owned(),
-                step,
-            }],
-        };
-        let action = format!("log the model `{model_id}` as made by the run `{run_id}`");
-        self.order(Tracking, LOG_OUTPUTS, &body, &action).await
-    }
-
     /// Logs a model directory as a model of a run; see
     /// [`ActiveRun::log_model_directory`](super::ActiveRun::log_model_directory).
     ///
@@ -113,11 +44,9 @@ impl TrackingClient {
         directory: &Path,
     ) -> Result<SavedModel, TrackingError> {
         let model = ModelDirectory::open(directory)?;
-        let created = self
-            .create_logged_model(&run.experiment_id, name, Some(&run.run_id), [])
-            .await;
-        match created {
-            Ok(info) => self.fill_logged_model(run, info, &model).await,
+        let new = NewLoggedModel::of_run(run).name(name);
+        match self.create_logged_model(new).await {
+            Ok(created) => self.fill_logged_model(run, created.info, &model).await,
             Err(TrackingError::Call { source, .. }) if is_missing_endpoint(&source) => {
                 self.log_as_artifacts(run, name, &model).await
             }
@@ -141,7 +70,7 @@ impl TrackingClient {
             run_id: run.run_id.clone(),
             model_id: Some(model_id.clone()),
         };
-        self.log_output(&run.run_id, &model_id, 0).await?;
+        self.log_model_output(&run.run_id, &model_id, 0).await?;
         let root = ArtifactPath::root();
         let uploaded = match self.artifacts_at(&saved.artifact_uri) {
             Ok(artifacts) => upload(&artifacts, &root, &manifest(model, &saved), model).await,
@@ -183,7 +112,7 @@ impl TrackingClient {
             model_json: Some(serde_json::Value::from(manifest.to_map()).to_string()),
         };
         let action = format!("note the model `{name}` of the run `{}`", run.run_id);
-        self.order(Tracking, LOG_MODEL, &body, &action).await?;
+        self.order(Tracking, LOG_MODEL, &[], &body, &action).await?;
         Ok(saved)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use futures_util::Stream;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, Stream};
 
-use super::TrackingError;
+use super::{TrackingClient, TrackingError};
 
 /// One page, and the token of the next.
-pub(crate) type Page<T> = (Vec<T>, Option<String>);
+pub(super) type Page<T> = (Vec<T>, Option<String>);
 /// Asks for the page with this token.
 type Ask<T> =
     Box<dyn Fn(Option<String>) -> BoxFuture<'static, Result<Page<T>, TrackingError>> + Send + Sync>;
@@ -52,16 +52,32 @@ impl<T> std::fmt::Debug for Pages<T> {
     }
 }
 
-impl<T: Send + 'static> Pages<T> {
-    pub(crate) fn new(
+impl TrackingClient {
+    /// Pages that this client asks for, each with the token that came with the one before.
+    pub(super) fn pages<T, F>(
+        &self,
         action: impl Into<String>,
-        ask: impl Fn(Option<String>) -> BoxFuture<'static, Result<Page<T>, TrackingError>>
-        + Send
-        + Sync
-        + 'static,
-    ) -> Self {
+        ask: impl Fn(Self, Option<String>) -> F + Send + Sync + 'static,
+    ) -> Pages<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<Page<T>, TrackingError>> + Send + 'static,
+    {
+        let client = self.clone();
+        Pages::new(action, move |token| ask(client.clone(), token))
+    }
+}
+
+impl<T: Send + 'static> Pages<T> {
+    fn new<F>(
+        action: impl Into<String>,
+        ask: impl Fn(Option<String>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Page<T>, TrackingError>> + Send + 'static,
+    {
         Self {
-            ask: Box::new(ask),
+            ask: Box::new(move |token| ask(token).boxed()),
             action: action.into(),
             next: Next::First,
         }
@@ -134,7 +150,7 @@ impl<T: Send + 'static> Pages<T> {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::{FutureExt as _, TryStreamExt as _};
+    use futures_util::TryStreamExt as _;
 
     use super::*;
 
@@ -144,7 +160,7 @@ mod tests {
             let start: usize = token.map_or(0, |token| token.parse().unwrap());
             let end = (start + 2).min(count);
             let next = (end < count).then(|| end.to_string());
-            async move { Ok(((start..end).collect(), next)) }.boxed()
+            async move { Ok(((start..end).collect(), next)) }
         })
     }
 
@@ -159,9 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_that_comes_again_is_an_error() {
-        let endless = Pages::new("count", |_| {
-            async { Ok((vec![1], Some("x".to_owned()))) }.boxed()
-        });
+        let endless = Pages::new("count", |_| async { Ok((vec![1], Some("x".to_owned()))) });
         assert!(matches!(
             endless.all().await,
             Err(TrackingError::EndlessPages { .. })

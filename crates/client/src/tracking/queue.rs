@@ -13,6 +13,9 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::TrackingError;
 use super::batch::{Batch, MOST_VALUES, Value};
 
+/// Most bytes that may wait. Texts of values may be long, and memory is not what tracking is for.
+const MOST_BYTES: usize = 64 << 20;
+
 /// Who waits for an answer of the thread.
 pub(super) type Reply = oneshot::Sender<Result<(), TrackingError>>;
 /// The answer of the thread.
@@ -45,8 +48,12 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Value>,
+    /// How large they are in a request.
+    bytes: usize,
     /// Since when the oldest of them waits.
     since: Option<Instant>,
+    /// Somebody waits for room.
+    is_waited_for: bool,
     pushed: u64,
     sent: u64,
     flushes: Vec<(u64, Reply)>,
@@ -76,7 +83,11 @@ impl Queue {
     /// Adds a value; waits while the queue is full. False when nobody sends any more.
     pub(super) fn push(&self, value: Value) -> bool {
         let mut state = self.lock();
-        while state.waiting.len() >= self.capacity && !state.has_ended {
+        let bytes = value.bytes();
+        while self.is_full(&state, bytes) && !state.has_ended {
+            // What is in the queue need not wait for others to go with it.
+            state.is_waited_for = true;
+            self.work.notify_one();
             state = self
                 .room
                 .wait(state)
@@ -86,6 +97,7 @@ impl Queue {
             return false;
         }
         state.waiting.push_back(value);
+        state.bytes += bytes;
         state.pushed += 1;
         state.since.get_or_insert_with(Instant::now);
         let count = state.waiting.len();
@@ -95,6 +107,12 @@ impl Queue {
             self.work.notify_one();
         }
         true
+    }
+
+    /// Whether a value of this size has to wait. An empty queue takes every value.
+    fn is_full(&self, state: &State, bytes: usize) -> bool {
+        let waiting = state.waiting.len();
+        waiting >= self.capacity || (waiting > 0 && state.bytes + bytes > MOST_BYTES)
     }
 
     /// Asks for an answer when everything that is in the queue now has been sent.
@@ -167,8 +185,10 @@ impl Queue {
                 None => Err(None),
             };
         };
-        let is_urgent =
-            state.waiting.len() >= MOST_VALUES || state.is_finishing || !state.flushes.is_empty();
+        let is_urgent = state.waiting.len() >= MOST_VALUES
+            || state.is_waited_for
+            || state.is_finishing
+            || !state.flushes.is_empty();
         let left = self.delay.saturating_sub(since.elapsed());
         if !is_urgent && !left.is_zero() {
             return Err(Some(left));
@@ -176,15 +196,19 @@ impl Queue {
         let mut batch = Batch::default();
         let mut places = 0;
         while let Some(value) = state.waiting.pop_front() {
+            let bytes = value.bytes();
             if let Some(value) = batch.add(value) {
                 state.waiting.push_front(value);
                 break;
             }
+            state.bytes -= bytes;
             places += 1;
         }
         if state.waiting.is_empty() {
             state.since = None;
         }
+        // Who finds no room says so again.
+        state.is_waited_for = false;
         drop(state);
         self.room.notify_all();
         Ok(Work::Send(batch.into_values(), places))
@@ -221,3 +245,40 @@ impl Queue {
 
 /// How much longer than its deadline the thread may need to end.
 const GRACE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use mlrs_api::Tag;
+
+    use super::*;
+
+    fn tag(length: usize) -> Value {
+        Value::Tag(Tag::new("k", "x".repeat(length)))
+    }
+
+    #[tokio::test]
+    async fn long_texts_fill_a_queue_that_has_room_for_more_values() {
+        let queue = Queue::new(10_000, Duration::ZERO);
+        let megabyte = 1 << 20;
+        for _ in 0..63 {
+            assert!(!queue.is_full(&queue.lock(), megabyte));
+            queue.push(tag(megabyte));
+        }
+        assert!(queue.is_full(&queue.lock(), megabyte));
+        let Work::Send(_, places) = queue.next().await else {
+            panic!("there is something to send");
+        };
+        assert!(places >= 1);
+        assert!(!queue.is_full(&queue.lock(), megabyte));
+        while queue.look().is_ok() {}
+        assert_eq!(queue.lock().bytes, 0);
+    }
+
+    #[test]
+    fn a_value_that_is_larger_than_the_queue_goes_alone() {
+        let queue = Queue::new(10, Duration::ZERO);
+        assert!(!queue.is_full(&queue.lock(), 2 * MOST_BYTES));
+        queue.push(tag(1));
+        assert!(queue.is_full(&queue.lock(), 2 * MOST_BYTES));
+    }
+}

@@ -1,13 +1,14 @@
 //! Runs, and what they log, one call each.
 
-use futures_util::FutureExt as _;
 use mlrs_api::Tag;
 use mlrs_api::endpoints::{
-    CREATE_RUN, DELETE_RUN, DELETE_TAG, GET_METRIC_HISTORY, GET_RUN, LOG_BATCH, RESTORE_RUN,
-    SEARCH_RUNS, UPDATE_RUN,
+    CREATE_RUN, DELETE_RUN, DELETE_TAG, GET_METRIC_HISTORY, GET_RUN, LOG_BATCH, LOG_METRIC,
+    RESTORE_RUN, SEARCH_RUNS, UPDATE_RUN,
 };
 use mlrs_api::enums::{RunStatus, ViewType};
-use mlrs_api::metrics::{GetMetricHistoryResponse, LogBatchRequest, Metric, Param, RunTagRequest};
+use mlrs_api::metrics::{
+    GetMetricHistoryResponse, LogBatchRequest, LogMetricRequest, Metric, Param, RunTagRequest,
+};
 use mlrs_api::runs::{
     CreateRunRequest, GetRunResponse, Run, RunIdRequest, RunInfo, SearchRunsRequest,
     SearchRunsResponse, UpdateRunRequest, UpdateRunResponse,
@@ -94,16 +95,15 @@ impl TrackingClient {
     pub async fn run(&self, run_id: &str) -> Result<Run, TrackingError> {
         let action = format!("get the run `{run_id}`");
         let answer: GetRunResponse = self
-            .query(Tracking, GET_RUN, &[("run_id", run_id)], &action)
+            .query(Tracking, GET_RUN, &[], &[("run_id", run_id)], &action)
             .await?;
         Ok(answer.run)
     }
 
     /// Finds runs. `POST runs/search`
     pub fn search_runs(&self, search: RunSearch) -> Pages<Run> {
-        let client = self.clone();
-        Pages::new("search runs", move |page_token| {
-            let client = client.clone();
+        let action = "search runs";
+        self.pages(action, move |client, page_token| {
             let body = SearchRunsRequest {
                 page_token,
                 max_results: Some(PAGE),
@@ -111,11 +111,10 @@ impl TrackingClient {
             };
             async move {
                 let answer: SearchRunsResponse = client
-                    .call(Tracking, SEARCH_RUNS, &[], &body, "search runs")
+                    .call(Tracking, SEARCH_RUNS, &[], &body, action)
                     .await?;
                 Ok((answer.runs, answer.next_page_token))
             }
-            .boxed()
         })
     }
 
@@ -150,7 +149,7 @@ impl TrackingClient {
     /// When there is none of this id, or the server does not answer.
     pub async fn delete_run(&self, run_id: &str) -> Result<(), TrackingError> {
         let action = format!("delete the run `{run_id}`");
-        self.order(Tracking, DELETE_RUN, &named(run_id), &action)
+        self.order(Tracking, DELETE_RUN, &[], &named(run_id), &action)
             .await
     }
 
@@ -160,8 +159,34 @@ impl TrackingClient {
     /// When there is none of this id, or the server does not answer.
     pub async fn restore_run(&self, run_id: &str) -> Result<(), TrackingError> {
         let action = format!("restore the run `{run_id}`");
-        self.order(Tracking, RESTORE_RUN, &named(run_id), &action)
+        self.order(Tracking, RESTORE_RUN, &[], &named(run_id), &action)
             .await
+    }
+
+    /// Logs one point of a metric, which may be of a logged model and on a dataset.
+    /// `POST runs/log-metric`
+    ///
+    /// # Errors
+    /// When the point is refused, the run or the model is not there, or the server does not answer.
+    pub async fn log_metric(
+        &self,
+        run_id: &str,
+        point: impl Into<Metric>,
+    ) -> Result<(), TrackingError> {
+        let point = point.into();
+        let action = format!("log the metric `{}` to the run `{run_id}`", point.key);
+        let body = LogMetricRequest {
+            run_id: Some(run_id.to_owned()),
+            run_uuid: None,
+            key: Some(point.key),
+            value: Some(point.value),
+            timestamp: Some(point.timestamp),
+            step: Some(point.step),
+            model_id: point.model_id,
+            dataset_name: point.dataset_name,
+            dataset_digest: point.dataset_digest,
+        };
+        self.order(Tracking, LOG_METRIC, &[], &body, &action).await
     }
 
     /// Logs metrics, params and tags in as many requests as the server's limits need: 1000 metrics,
@@ -214,7 +239,7 @@ impl TrackingClient {
             }
         }
         let action = format!("log to the run `{run_id}`");
-        self.order(Tracking, LOG_BATCH, &body, &action).await
+        self.order(Tracking, LOG_BATCH, &[], &body, &action).await
     }
 
     /// Removes a tag of a run. `POST runs/delete-tag`
@@ -228,16 +253,27 @@ impl TrackingClient {
             ..RunTagRequest::default()
         };
         let action = format!("delete the tag `{key}` of the run `{run_id}`");
-        self.order(Tracking, DELETE_TAG, &body, &action).await
+        self.order(Tracking, DELETE_TAG, &[], &body, &action).await
     }
 
     /// Every point of a metric, ordered by time, step and value. `GET metrics/get-history`
+    ///
+    /// ```no_run
+    /// use futures_util::TryStreamExt as _;
+    /// # use mlrs_client::tracking::{TrackingClient, TrackingError};
+    ///
+    /// # async fn example(client: TrackingClient, run_id: &str) -> Result<(), TrackingError> {
+    /// let mut points = std::pin::pin!(client.metric_history(run_id, "loss").into_stream());
+    /// while let Some(point) = points.try_next().await? {
+    ///     println!("{} {}", point.step, point.value);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn metric_history(&self, run_id: &str, key: &str) -> Pages<Metric> {
-        let client = self.clone();
         let (run_id, key) = (run_id.to_owned(), key.to_owned());
         let action = format!("get the metric `{key}` of the run `{run_id}`");
-        Pages::new(action.clone(), move |page_token| {
-            let client = client.clone();
+        self.pages(action.clone(), move |client, page_token| {
             let (run_id, key, action) = (run_id.clone(), key.clone(), action.clone());
             async move {
                 let mut query = vec![
@@ -247,11 +283,10 @@ impl TrackingClient {
                 ];
                 query.extend(page_token.as_deref().map(|token| ("page_token", token)));
                 let answer: GetMetricHistoryResponse = client
-                    .query(Tracking, GET_METRIC_HISTORY, &query, &action)
+                    .query(Tracking, GET_METRIC_HISTORY, &[], &query, &action)
                     .await?;
                 Ok((answer.metrics, answer.next_page_token))
             }
-            .boxed()
         })
     }
 }
