@@ -29,6 +29,7 @@ mod registry_commands;
 mod replay;
 mod scenario;
 mod upkeep;
+mod watched;
 
 use mlrs_testing::{MlflowServer, MlrsServer, Postgres, python, skipped};
 
