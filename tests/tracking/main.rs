@@ -23,6 +23,7 @@ mod flags;
 mod garbage;
 mod hostile;
 mod imported;
+mod killed;
 mod object_store;
 mod pages;
 mod registry_commands;
