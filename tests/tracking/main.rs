@@ -11,6 +11,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod allowed;
 mod client;
 mod commands;
 mod compare;

@@ -86,7 +86,7 @@ fn of_artifacts(error: &AccessError, id: Option<&RequestId>) -> ApiError {
     use mlrs_artifacts::StoreError as Store;
     match error {
         AccessError::NotServed => ApiError::new(ErrorCode::NotImplemented, error.to_string()),
-        AccessError::Foreign | AccessError::Path(_) => {
+        AccessError::Foreign | AccessError::Host(_) | AccessError::Path(_) => {
             ApiError::new(ErrorCode::InvalidParameterValue, error.to_string())
         }
         AccessError::Store(Store::NotFound { path, .. }) => ApiError::new(
