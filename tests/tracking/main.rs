@@ -11,6 +11,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod allowed;
 mod client;
 mod client_rust;
 mod commands;
@@ -24,6 +25,7 @@ mod flags;
 mod garbage;
 mod hostile;
 mod imported;
+mod killed;
 mod object_store;
 mod pages;
 mod registry_commands;
@@ -31,6 +33,7 @@ mod replay;
 mod scenario;
 mod slow_store;
 mod upkeep;
+mod watched;
 
 use mlrs_testing::{MlflowServer, MlrsServer, Postgres, python, skipped};
 

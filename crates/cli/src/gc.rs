@@ -6,6 +6,7 @@ use clap::Args;
 use mlrs_artifacts::CloudSettings;
 use mlrs_store::clock;
 use mlrs_store::garbage::{Garbage, GarbageItem, GarbageQuery, GarbageStore as _};
+use mlrs_store::rules::HostPolicy;
 use mlrs_store_sql::SqlStore;
 use mlrs_tracking::{Artifacts, garbage};
 
@@ -133,6 +134,7 @@ async fn collect(arguments: &Arguments) -> anyhow::Result<()> {
         )?),
         cloud,
         local_roots: Vec::new(),
+        hosts: HostPolicy::default(),
     };
     let found = store.garbage(query(arguments)).await?;
     if arguments.dry_run {

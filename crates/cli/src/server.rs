@@ -10,11 +10,12 @@ use anyhow::Context as _;
 use clap::Args;
 use mlrs_artifacts::{CloudSettings, open_direct};
 use mlrs_http::{BrowserGuard, ServerSettings};
-use mlrs_store::rules::Truncate;
+use mlrs_store::rules::{HostPolicy, SourcePattern, Truncate};
 use mlrs_store_sql::SqlStore;
 use mlrs_tracking::{Artifacts, GraphqlLimits, Pages, Stores, TrackingSettings, TrackingState};
 
 use crate::database::{self, DatabaseArguments, DestinationArguments};
+use crate::failure::hinted;
 use crate::logging::{self, LogArguments};
 use crate::output;
 use crate::serve::cores;
@@ -99,6 +100,23 @@ struct ArtifactArguments {
     default_artifact_root: Option<String>,
     #[command(flatten)]
     destination: DestinationArguments,
+    /// Schemes of artifact locations that may name any host, such as `hdfs` [default: only hosts of
+    /// the server's own roots]
+    #[arg(
+        long,
+        env = "MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES",
+        value_delimiter = ',',
+        value_name = "SCHEMES"
+    )]
+    allowed_artifact_schemes: Vec<String>,
+    /// A regular expression that is found in the source of every new model version [default: any
+    /// source]
+    #[arg(
+        long,
+        env = "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX",
+        value_name = "REGEX"
+    )]
+    model_version_source: Option<String>,
     /// Do not pass artifacts through this server: clients reach their store themselves
     #[arg(long, conflicts_with = "artifacts_only")]
     no_serve_artifacts: bool,
@@ -252,6 +270,24 @@ impl ArtifactArguments {
             destination,
             cloud,
             local_roots,
+            hosts: self.hosts(),
+        })
+    }
+
+    /// The hosts that clients may name: those of the server's own roots, and what is allowed.
+    fn hosts(&self) -> HostPolicy {
+        let allowed = self.allowed_artifact_schemes.iter().map(String::as_str);
+        let destination = self.destination.artifacts_destination.as_str();
+        HostPolicy::new(allowed, [self.root(), destination])
+    }
+
+    fn source_pattern(&self) -> anyhow::Result<SourcePattern> {
+        let pattern = self.model_version_source.as_deref().unwrap_or_default();
+        SourcePattern::parse(pattern).map_err(|error| {
+            hinted(
+                error.to_string(),
+                "mend --model-version-source, or MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX",
+            )
         })
     }
 }
@@ -288,6 +324,7 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
         } else {
             Truncate::Refuse
         },
+        source_pattern: arguments.artifacts.source_pattern()?,
         graphql: GraphqlLimits {
             root_fields: arguments.graphql.graphql_root_fields,
             aliases: arguments.graphql.graphql_aliases,

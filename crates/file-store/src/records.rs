@@ -172,13 +172,14 @@ pub(crate) fn registered_model(
     let fields = &meta.fields;
     let mut versions = Vec::new();
     for name in folder.folders()? {
-        if name.starts_with("version-") {
-            versions.push(version(&folder.folder(&name))?);
+        if let Some(number) = name.strip_prefix("version-") {
+            versions.push(version(&folder.folder(&name), number)?);
         }
     }
     versions.sort_unstable_by_key(|version| version.version);
+    let name = fields.name.clone().filter(|name| !name.is_empty());
     Ok(RegisteredModelRecord {
-        name: fields.name.clone().unwrap_or(folder_name.to_owned()),
+        name: name.unwrap_or_else(|| folder_name.to_owned()),
         creation_time: meta.whole("creation_timestamp", &fields.creation_timestamp)?,
         last_updated_time: meta.whole("last_updated_timestamp", &fields.last_updated_timestamp)?,
         description: fields.description.clone(),
@@ -200,11 +201,15 @@ fn aliases(folder: &Folder) -> Result<Vec<(String, i64)>, ReadError> {
     named.collect()
 }
 
-fn version(folder: &Folder) -> Result<ModelVersionRecord, ReadError> {
+/// A version, whose folder has its number in its name, so that no two have the same.
+fn version(folder: &Folder, named: &str) -> Result<ModelVersionRecord, ReadError> {
     let meta = Meta::<VersionMeta>::read(folder)?;
     let fields = &meta.fields;
     let number = meta.needed("version", &fields.version)?;
     let number: Option<i64> = number.parse().ok().filter(|number| *number > 0);
+    if number.is_some_and(|number| number.to_string() != named) {
+        return Err(meta.refused("`version` is not that of the folder".to_owned()));
+    }
     let or = |text: &Option<String>, other: &str| text.clone().unwrap_or(other.to_owned());
     Ok(ModelVersionRecord {
         version: number.ok_or_else(|| meta.refused("`version` is no version".to_owned()))?,
@@ -221,4 +226,51 @@ fn version(folder: &Folder) -> Result<ModelVersionRecord, ReadError> {
         status_message: fields.status_message.clone(),
         tags: tags(folder)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A registered model with a `meta.yaml` and versions by the name of their folder.
+    fn read(meta: &str, versions: &[(&str, &str)]) -> Result<RegisteredModelRecord, ReadError> {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("net")).unwrap();
+        fs::write(root.path().join("net/meta.yaml"), meta).unwrap();
+        for (name, version) in versions {
+            let folder = root.path().join("net").join(name);
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("meta.yaml"), format!("version: {version}\n")).unwrap();
+        }
+        registered_model(&Folder::root(root.path()).unwrap().folder("net"), "net")
+    }
+
+    #[test]
+    fn a_model_without_a_name_has_that_of_its_folder() {
+        for meta in ["name: net\n", "name: ''\n", "name:\n", "description: d\n"] {
+            assert_eq!(read(meta, &[]).unwrap().name, "net", "{meta}");
+        }
+    }
+
+    #[test]
+    fn a_version_has_the_number_of_its_folder() {
+        let folders = [("version-10", "10"), ("version-2", "'2'")];
+        let read_well = read("name: net\n", &folders).unwrap();
+        let numbers: Vec<i64> = read_well
+            .versions
+            .iter()
+            .map(|found| found.version)
+            .collect();
+        assert_eq!(numbers, [2, 10]);
+        for refused in [("version-1", "2"), ("version-02", "2"), ("version-", "1")] {
+            let error = read("name: net\n", &[("version-2", "2"), refused]).unwrap_err();
+            let reason = error.to_string();
+            assert!(
+                reason.contains("`version` is not that of the folder"),
+                "{reason}"
+            );
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod answer;
+pub mod answered;
 pub mod body;
 pub mod browser;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod server;
 pub mod signals;
 
 pub use admission::{BytesInFlight, Permit};
+pub use answered::{Answers, EndpointAnswers, EndpointMetrics};
 pub use body::{AdmittedBody, BodyError, BodyLimits};
 pub use browser::BrowserGuard;
 pub use error::ApiError;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use mlrs_http::Metrics;
 use mlrs_http::metrics::SECONDS;
+use mlrs_http::{Answers, Metrics};
 use prometheus::{Error, Histogram, IntCounter, IntGauge};
 
 use crate::state::ModelInfo;
@@ -36,16 +36,11 @@ const REASONS: [&str; 6] = [
     "stopping",
 ];
 
-/// The statuses that are answered; the last one stands for any other.
-const STATUSES: [&str; 12] = [
-    "200", "400", "404", "405", "408", "413", "415", "429", "500", "503", "504", "other",
-];
-
 /// The metrics of a scoring server.
 #[derive(Debug)]
 pub struct ScoringMetrics {
     all: Metrics,
-    requests: [IntCounter; 12],
+    requests: Answers,
     rejections: [IntCounter; 6],
     /// Columns and inputs that no signature knows.
     pub ignored_columns: IntCounter,
@@ -84,11 +79,10 @@ impl ScoringMetrics {
         let rows = prometheus::exponential_buckets(1.0, 2.0, 13)?;
         let seconds = |name: &str, help: &str| all.histogram(name, help, &SECONDS);
         Ok(Self {
-            requests: all.counters(
+            requests: Answers::new(
+                &all,
                 "mlrs_requests_total",
                 "Answers to scoring requests and to unknown routes.",
-                "status",
-                STATUSES,
             )?,
             rejections: all.counters(
                 "mlrs_rejections_total",
@@ -128,7 +122,7 @@ impl ScoringMetrics {
 
     /// Counts an answer that was no scoring request.
     pub fn count(&self, status: StatusCode) {
-        self.requests[index_of(status)].inc();
+        self.requests.count(status);
     }
 
     /// Counts a request without a prediction.
@@ -155,38 +149,9 @@ fn model_labels(model: &ModelInfo) -> [(&'static str, &str); 5] {
     ]
 }
 
-fn index_of(status: StatusCode) -> usize {
-    match status.as_u16() {
-        200 => 0,
-        400 => 1,
-        404 => 2,
-        405 => 3,
-        408 => 4,
-        413 => 5,
-        415 => 6,
-        429 => 7,
-        500 => 8,
-        503 => 9,
-        504 => 10,
-        _ => 11,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn statuses_are_counted_under_their_own_label() {
-        for (index, label) in STATUSES.iter().enumerate() {
-            let status = label.parse::<u16>().unwrap_or(418);
-            assert_eq!(
-                index_of(StatusCode::from_u16(status).unwrap()),
-                index,
-                "{label}"
-            );
-        }
-    }
 
     #[test]
     fn reasons_are_counted_under_their_own_label() {

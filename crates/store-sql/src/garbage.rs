@@ -3,20 +3,22 @@
 //! Rows go before those that they refer to; where the schema says `ON DELETE CASCADE` the database
 //! does it. Edges between runs, datasets and models have no keys and stay, as MLflow leaves them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use mlrs_api::enums::LifecycleStage;
 use mlrs_store::StoreError;
 use mlrs_store::garbage::{Garbage, GarbageExperiment, GarbageItem, GarbageQuery, GarbageStore};
 
-use crate::connection::{Connection, Row, SqlError, Value, all, first};
+use crate::connection::{Connection, Row, SqlError, Value, all};
 use crate::experiments;
 use crate::open::SqlStore;
+use crate::statement::Statement;
 
 /// A run or a logged model, and whether it may go.
 struct Candidate {
     item: GarbageItem,
+    experiment_id: i64,
     is_deleted: bool,
     time: Option<i64>,
 }
@@ -29,46 +31,70 @@ fn candidate(row: &dyn Row) -> Result<Candidate, SqlError> {
         },
         is_deleted: row.text(2)? == Some(LifecycleStage::Deleted.name()),
         time: row.integer(3)?,
+        experiment_id: row.integer(4)?.unwrap_or_default(),
     })
 }
 
 /// Of which table, and its words.
 struct Kind {
     name: &'static str,
-    by_id: &'static str,
-    of_experiment: &'static str,
+    select: &'static str,
+    /// The column of ids.
+    id: &'static str,
     deleted: &'static str,
     absent: fn(String) -> StoreError,
 }
 
 const RUNS: Kind = Kind {
     name: "Run",
-    by_id: "SELECT run_uuid, artifact_uri, lifecycle_stage, deleted_time FROM runs \
-            WHERE run_uuid = ?",
-    of_experiment: "SELECT run_uuid, artifact_uri, lifecycle_stage, deleted_time FROM runs \
-                    WHERE experiment_id = ? ORDER BY run_uuid",
-    deleted: "SELECT run_uuid, artifact_uri, lifecycle_stage, deleted_time FROM runs \
-              WHERE lifecycle_stage = 'deleted' AND deleted_time <= ? ORDER BY run_uuid",
+    select: "SELECT run_uuid, artifact_uri, lifecycle_stage, deleted_time, experiment_id \
+             FROM runs WHERE ",
+    id: "run_uuid",
+    deleted: "lifecycle_stage = 'deleted' AND deleted_time <= ",
     absent: StoreError::NoRun,
 };
 
 const LOGGED_MODELS: Kind = Kind {
     name: "Logged model",
-    by_id: "SELECT model_id, artifact_location, lifecycle_stage, last_updated_timestamp_ms \
-            FROM logged_models WHERE model_id = ?",
-    of_experiment: "SELECT model_id, artifact_location, lifecycle_stage, \
-                    last_updated_timestamp_ms FROM logged_models WHERE experiment_id = ? \
-                    ORDER BY model_id",
-    deleted: "SELECT model_id, artifact_location, lifecycle_stage, last_updated_timestamp_ms \
-              FROM logged_models WHERE lifecycle_stage = 'deleted' \
-              AND last_updated_timestamp_ms <= ? ORDER BY model_id",
+    select: "SELECT model_id, artifact_location, lifecycle_stage, last_updated_timestamp_ms, \
+             experiment_id FROM logged_models WHERE ",
+    id: "model_id",
+    deleted: "lifecycle_stage = 'deleted' AND last_updated_timestamp_ms <= ",
     absent: StoreError::NoLoggedModel,
 };
 
 impl Kind {
-    fn find(&self, connection: &mut dyn Connection, id: &str) -> Result<Candidate, StoreError> {
-        first(connection, self.by_id, &[id.into()], candidate)?
-            .ok_or_else(|| (self.absent)(id.to_owned()))
+    /// Those with these ids, in one statement.
+    fn named(
+        &self,
+        connection: &mut dyn Connection,
+        ids: &[String],
+    ) -> Result<Vec<Candidate>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut statement = Statement::new(self.select);
+        statement.push(self.id).push(" IN ");
+        statement.texts(connection.dialect(), ids);
+        let found = self.ordered(connection, statement)?.into_iter();
+        let mut found: HashMap<String, Candidate> =
+            found.map(|found| (found.item.id.clone(), found)).collect();
+        let mut named = Vec::new();
+        let mut seen = HashSet::new();
+        for id in ids.iter().filter(|id| seen.insert(id.as_str())) {
+            let one = found.remove(id);
+            named.push(one.ok_or_else(|| (self.absent)(id.clone()))?);
+        }
+        Ok(named)
+    }
+
+    fn ordered(
+        &self,
+        connection: &mut dyn Connection,
+        mut statement: Statement<'_>,
+    ) -> Result<Vec<Candidate>, StoreError> {
+        statement.push(" ORDER BY ").push(self.id);
+        all(connection, statement.text(), statement.values(), candidate)
     }
 
     fn check(&self, candidate: &Candidate, before: Option<i64>) -> Result<(), StoreError> {
@@ -82,6 +108,12 @@ impl Kind {
         check_age(candidate.time, before, || format!("{name} {id}"))
     }
 
+    /// Refuses one that is not there or is not deleted.
+    fn check_one(&self, connection: &mut dyn Connection, id: &str) -> Result<(), StoreError> {
+        let found = self.named(connection, &[id.to_owned()])?;
+        found.iter().try_for_each(|found| self.check(found, None))
+    }
+
     /// Those of these ids, or all that are deleted and old enough.
     fn chosen(
         &self,
@@ -90,18 +122,33 @@ impl Kind {
         before: Option<i64>,
     ) -> Result<Vec<Candidate>, StoreError> {
         if let Some(ids) = ids {
-            return ids.iter().map(|id| self.find(connection, id)).collect();
+            return self.named(connection, ids);
         }
-        let before = before.unwrap_or(i64::MAX);
-        all(connection, self.deleted, &[before.into()], candidate)
+        let mut statement = Statement::new(self.select);
+        statement.push(self.deleted);
+        statement.bind(before.unwrap_or(i64::MAX));
+        self.ordered(connection, statement)
     }
 
-    fn of_experiment(
+    /// Those of these experiments, by the experiment, in one statement.
+    fn of_experiments(
         &self,
         connection: &mut dyn Connection,
-        id: i64,
-    ) -> Result<Vec<Candidate>, StoreError> {
-        all(connection, self.of_experiment, &[id.into()], candidate)
+        ids: impl Iterator<Item = i64>,
+    ) -> Result<HashMap<i64, Vec<Candidate>>, StoreError> {
+        let ids: Vec<i64> = ids.collect();
+        let mut by_experiment: HashMap<i64, Vec<Candidate>> = HashMap::new();
+        if ids.is_empty() {
+            return Ok(by_experiment);
+        }
+        let mut statement = Statement::new(self.select);
+        statement.push("experiment_id IN ");
+        statement.integers(connection.dialect(), ids);
+        for found in self.ordered(connection, statement)? {
+            let of = by_experiment.entry(found.experiment_id).or_default();
+            of.push(found);
+        }
+        Ok(by_experiment)
     }
 }
 
@@ -124,22 +171,29 @@ fn items(candidates: Vec<Candidate>) -> Vec<GarbageItem> {
     items.collect()
 }
 
-fn garbage(connection: &mut dyn Connection, query: &GarbageQuery) -> Result<Garbage, StoreError> {
+/// Asks the same number of statements whatever there is and whatever is named.
+pub(crate) fn garbage(
+    connection: &mut dyn Connection,
+    query: &GarbageQuery,
+) -> Result<Garbage, StoreError> {
     let before = query.before;
     let mut runs = RUNS.chosen(connection, query.run_ids.as_ref(), before)?;
     let models = LOGGED_MODELS.chosen(connection, query.logged_model_ids.as_ref(), before)?;
+    let chosen = chosen_experiments(connection, query)?;
+    let ids = || chosen.iter().map(|(id, _)| *id);
+    let mut runs_of = RUNS.of_experiments(connection, ids())?;
+    let mut models_of = LOGGED_MODELS.of_experiments(connection, ids())?;
     let mut experiments = Vec::new();
-    for (id, name) in chosen_experiments(connection, query)? {
-        let (mut deleted, others): (Vec<_>, Vec<_>) = RUNS
-            .of_experiment(connection, id)?
-            .into_iter()
-            .partition(|run| run.is_deleted);
+    for (id, name) in chosen {
+        let of = runs_of.remove(&id).unwrap_or_default();
+        let (mut deleted, others): (Vec<_>, Vec<_>) =
+            of.into_iter().partition(|run| run.is_deleted);
         let all_runs = deleted.iter().chain(&others).map(|run| run.item.clone());
         experiments.push(GarbageExperiment {
             id,
             name,
             runs: all_runs.collect(),
-            logged_models: items(LOGGED_MODELS.of_experiment(connection, id)?),
+            logged_models: items(models_of.remove(&id).unwrap_or_default()),
         });
         runs.append(&mut deleted);
     }
@@ -179,33 +233,45 @@ fn chosen_experiments(
             |row| Ok((row.integer(0)?.unwrap_or_default(), row.string(1)?)),
         );
     };
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut statement = Statement::new(
+        "SELECT experiment_id, name, last_update_time, lifecycle_stage FROM experiments \
+         WHERE workspace = 'default' AND experiment_id IN ",
+    );
+    statement.integers(connection.dialect(), ids.iter().copied());
+    let found = all(connection, statement.text(), statement.values(), |row| {
+        let is_deleted = row.text(3)? == Some(LifecycleStage::Deleted.name());
+        let id = row.integer(0)?.unwrap_or_default();
+        Ok((id, (row.string(1)?, row.integer(2)?, is_deleted)))
+    })?;
+    let mut found: HashMap<i64, _> = found.into_iter().collect();
+    let before = query.before.map(|before| before - 1);
     let mut chosen = Vec::new();
-    for id in ids {
-        if chosen.iter().any(|(known, _)| known == id) {
-            continue;
+    let mut seen = HashSet::new();
+    for id in ids.iter().copied().filter(|id| seen.insert(*id)) {
+        let (name, time, is_deleted) = found.remove(&id).ok_or(StoreError::NoExperiment(id))?;
+        if !is_deleted {
+            return Err(not_deleted(id));
         }
-        check_deleted(connection, *id)?;
-        let found = first(
-            connection,
-            "SELECT name, last_update_time FROM experiments WHERE experiment_id = ?",
-            &[(*id).into()],
-            |row| Ok((row.string(0)?, row.integer(1)?)),
-        )?;
-        let (name, time) = found.ok_or(StoreError::NoExperiment(*id))?;
-        let before = query.before.map(|before| before - 1);
         check_age(time, before, || format!("Experiment {id}"))?;
-        chosen.push((*id, name));
+        chosen.push((id, name));
     }
     Ok(chosen)
+}
+
+fn not_deleted(id: i64) -> StoreError {
+    StoreError::invalid(format!(
+        "Experiment {id} is not in the deleted lifecycle stage. Only what is deleted can be \
+         deleted for good."
+    ))
 }
 
 fn check_deleted(connection: &mut dyn Connection, id: i64) -> Result<(), StoreError> {
     match experiments::stage_of(connection, id)? {
         LifecycleStage::Deleted => Ok(()),
-        LifecycleStage::Active => Err(StoreError::invalid(format!(
-            "Experiment {id} is not in the deleted lifecycle stage. Only what is deleted can be \
-             deleted for good."
-        ))),
+        LifecycleStage::Active => Err(not_deleted(id)),
     }
 }
 
@@ -221,8 +287,7 @@ fn each(
 }
 
 fn erase_run(connection: &mut dyn Connection, id: &str) -> Result<(), StoreError> {
-    let found = RUNS.find(connection, id)?;
-    RUNS.check(&found, None)?;
+    RUNS.check_one(connection, id)?;
     each(
         connection,
         &[
@@ -237,8 +302,7 @@ fn erase_run(connection: &mut dyn Connection, id: &str) -> Result<(), StoreError
 }
 
 fn erase_logged_model(connection: &mut dyn Connection, id: &str) -> Result<(), StoreError> {
-    let found = LOGGED_MODELS.find(connection, id)?;
-    LOGGED_MODELS.check(&found, None)?;
+    LOGGED_MODELS.check_one(connection, id)?;
     each(
         connection,
         &[

@@ -1,8 +1,9 @@
-//! A page costs the same number of statements whatever it holds.
+//! A page costs the same number of statements whatever it holds, and so does garbage.
 
 use mlrs_api::Tag;
-use mlrs_api::enums::ViewType;
+use mlrs_api::enums::{LifecycleStage, ViewType};
 use mlrs_api::metrics::Metric;
+use mlrs_store::garbage::GarbageQuery;
 use mlrs_store::search::{
     ExperimentSearch, Filter, LoggedModelSearch, ModelVersionSearch, RegisteredModelSearch,
     RunSearch, runs,
@@ -14,6 +15,7 @@ use mlrs_store::{
 };
 
 use crate::connection::{Connection, Dialect, EachRow, SqlError, Value};
+use crate::garbage::garbage;
 use crate::sampled::{Series, sampled};
 use crate::{DatabaseUri, SqlStore, search};
 
@@ -212,4 +214,62 @@ async fn a_page_costs_the_same_statements_whatever_it_holds() {
     // Runs (the second time with a look at how many there are), experiments, logged models,
     // registered models, versions, charts of runs.
     assert_eq!(one, [6, 7, 2, 4, 5, 2, 2]);
+}
+
+/// The statements of finding what is to be deleted for good.
+async fn garbage_counts(store: &SqlStore, query: GarbageQuery, found: usize) -> usize {
+    store
+        .read(move |connection| {
+            let mut counting = Counting {
+                inner: connection,
+                statements: 0,
+            };
+            let garbage = garbage(&mut counting, &query)?;
+            assert_eq!(garbage.runs.len(), found);
+            assert_eq!(garbage.logged_models.len(), found);
+            assert_eq!(garbage.experiments.len(), found);
+            Ok(counting.statements)
+        })
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn garbage_costs_the_same_statements_however_much_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path()).await;
+    let names = |prefix: &str| {
+        (0..ALL)
+            .map(|number| format!("{prefix}{number:032}"))
+            .collect::<Vec<_>>()
+    };
+    let (runs, models) = (names(""), names("m-"));
+    let experiments: Vec<i64> = (1..=ALL as i64).collect();
+    for (run, model) in runs.iter().zip(&models) {
+        store
+            .set_run_stage(run.clone(), LifecycleStage::Deleted, 2)
+            .await
+            .unwrap();
+        store.delete_logged_model(model.clone(), 2).await.unwrap();
+    }
+    for experiment in &experiments {
+        store
+            .set_experiment_stage(*experiment, LifecycleStage::Deleted, 2)
+            .await
+            .unwrap();
+    }
+    let query = |count: usize| GarbageQuery {
+        run_ids: Some(runs[..count].to_vec()),
+        experiment_ids: Some(experiments[..count].to_vec()),
+        logged_model_ids: Some(models[..count].to_vec()),
+        before: None,
+    };
+    let all = ALL as usize;
+    for (query, found) in [
+        (query(1), 1),
+        (query(all), all),
+        (GarbageQuery::default(), all),
+    ] {
+        assert_eq!(garbage_counts(&store, query, found).await, 5);
+    }
 }

@@ -4,6 +4,8 @@
 //! under names of its own, so the store may hold anything before. What a request means is not tried
 //! here but in [`crate::rules`]; this is what only a transaction can see to.
 
+mod garbage;
+mod imported;
 mod pages;
 mod registry;
 mod runs;
@@ -13,15 +15,17 @@ use mlrs_api::Tag;
 use mlrs_api::metrics::Metric;
 use uuid::Uuid;
 
+use crate::garbage::GarbageStore;
+use crate::import::ImportStore;
 use crate::{
     Batch, NewExperiment, NewModelVersion, NewRegisteredModel, NewRun, RegistryStore, StoreError,
     TrackingStore,
 };
 
 /// A store of everything.
-pub trait Store: TrackingStore + RegistryStore {}
+pub trait Store: TrackingStore + RegistryStore + ImportStore + GarbageStore {}
 
-impl<T: TrackingStore + RegistryStore> Store for T {}
+impl<T: TrackingStore + RegistryStore + ImportStore + GarbageStore> Store for T {}
 
 /// Why a case fails.
 #[derive(Debug, thiserror::Error)]
@@ -112,10 +116,55 @@ pub async fn check(store: &dyn Store) -> Vec<String> {
         ),
         ("lists in tags lose no entry", together::lists(store).await),
     ];
+    let outcomes = outcomes.into_iter();
     outcomes
-        .into_iter()
+        .chain(imports(store).await)
+        .chain(deletions(store).await)
         .filter_map(|(case, outcome)| Some(format!("{case}: {}", outcome.err()?)))
         .collect()
+}
+
+async fn imports(store: &dyn Store) -> [(&'static str, Outcome); 5] {
+    [
+        (
+            "an imported experiment is known by its name",
+            imported::experiments(store).await,
+        ),
+        (
+            "a run is imported whole or not at all",
+            imported::whole_runs(store).await,
+        ),
+        ("a run is imported once", imported::runs_again(store).await),
+        (
+            "points of a logged model come when their runs are there",
+            imported::logged_models(store).await,
+        ),
+        (
+            "an import adds versions and moves no alias",
+            imported::registered_models(store).await,
+        ),
+    ]
+}
+
+async fn deletions(store: &dyn Store) -> [(&'static str, Outcome); 4] {
+    [
+        (
+            "only what is deleted is deleted for good",
+            garbage::only_deleted(store).await,
+        ),
+        (
+            "nothing of an erased run is left",
+            garbage::nothing_left(store).await,
+        ),
+        (
+            "an age keeps what was deleted later",
+            garbage::aged(store).await,
+        ),
+        (
+            "an erased experiment takes what is in it, and nothing else",
+            garbage::experiments(store).await,
+        ),
+    ]
 }
 
 /// Fails unless both are the same.

@@ -3,11 +3,18 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::{Error, python, workspace_root};
 
 /// Who runs the server when the test runs as root, which PostgreSQL refuses.
 const USER: &str = "postgres";
+
+/// How long the server may take to be startable again after a kill.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between two attempts to start it.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A cluster, which ends with this value.
 #[derive(Debug)]
@@ -85,11 +92,23 @@ impl Postgres {
             .map_err(|source| Error::io("write `pg_hba.conf`", source))
     }
 
-    /// Starts the server again after [`Postgres::stop`].
+    /// Starts the server again after [`Postgres::stop`] or [`Postgres::kill`].
     ///
     /// # Errors
     /// When it does not start.
     pub fn resume(&self) -> Result<(), Error> {
+        let begin = Instant::now();
+        loop {
+            match self.start_server() {
+                // Processes of a server that was killed end a moment later, and keep the next from
+                // starting until then.
+                Err(_) if begin.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+                done => return done,
+            }
+        }
+    }
+
+    fn start_server(&self) -> Result<(), Error> {
         let folder = self.folder.path().display();
         let encryption = if self.encrypted {
             format!(
@@ -111,6 +130,19 @@ impl Postgres {
     /// When it cannot be ended.
     pub fn stop(&self) -> Result<(), Error> {
         run(self.control().args(["-m", "immediate", "-w", "stop"]))
+    }
+
+    /// Kills the server's first process, which gets no chance to tell the others or to write
+    /// anything.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&self) -> Result<(), Error> {
+        let path = self.data().join("postmaster.pid");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| Error::io("read `postmaster.pid`", source))?;
+        let process = text.lines().next().unwrap_or_default();
+        run(Command::new("kill").args(["-KILL", process]))
     }
 
     /// Makes a database, and gives its address.

@@ -8,6 +8,7 @@ use mlrs_artifacts::{
     ArtifactPath, ArtifactStore, CloudSettings, LocalStore, OpenStoreError, PathError, StoreError,
     open_direct,
 };
+use mlrs_store::rules::HostPolicy;
 use mlrs_store::rules::locations::{is_proxied, proxied_path};
 
 /// How artifacts are reached.
@@ -20,6 +21,8 @@ pub struct Artifacts {
     /// Local folders that roots of runs may lie in. Others are not read for a client: a client
     /// chooses the root of an experiment, and could choose any folder of this machine.
     pub local_roots: Vec<PathBuf>,
+    /// Hosts that roots of runs and sources of models may name.
+    pub hosts: HostPolicy,
 }
 
 /// Why artifacts cannot be reached.
@@ -37,6 +40,9 @@ pub(crate) enum AccessError {
          server with that folder as --default-artifact-root, or read them where they are."
     )]
     Foreign,
+    /// The root of a run names a host that the server does not connect to.
+    #[error(transparent)]
+    Host(mlrs_store::StoreError),
     /// A path that could lead elsewhere.
     #[error("Invalid path")]
     Path(#[from] PathError),
@@ -73,6 +79,11 @@ impl Root {
 }
 
 impl Artifacts {
+    /// Hosts that an address may name.
+    pub(crate) const fn hosts(&self) -> &HostPolicy {
+        &self.hosts
+    }
+
     /// The root of proxied artifacts.
     pub(crate) fn proxied(&self) -> Result<Root, AccessError> {
         let store = self.destination.clone().ok_or(AccessError::NotServed)?;
@@ -84,10 +95,12 @@ impl Artifacts {
 
     /// The root that a run or a model has.
     pub(crate) fn root(&self, uri: &str) -> Result<Root, AccessError> {
+        if is_proxied(uri) {
+            return self.root_anywhere(uri);
+        }
+        self.hosts.check_stored(uri).map_err(AccessError::Host)?;
         let root = self.root_anywhere(uri)?;
-        if !is_proxied(uri)
-            && let Some(folder) = root.store.local_folder()
-        {
+        if let Some(folder) = root.store.local_folder() {
             self.check_local(folder)?;
         }
         Ok(root)
@@ -150,6 +163,7 @@ mod tests {
             destination: Some(Arc::new(LocalStore::new(root))),
             cloud: CloudSettings::default(),
             local_roots: vec![root.to_path_buf()],
+            hosts: HostPolicy::default(),
         }
     }
 
@@ -183,5 +197,15 @@ mod tests {
                 "{uri}"
             );
         }
+    }
+
+    #[test]
+    fn hosts_that_are_not_ones_own_are_not_asked() {
+        let mut artifacts = artifacts(Path::new("/srv/art"));
+        let uri = "abfss://box@account.dfs.core.windows.net/1/r";
+        let refused = artifacts.root(uri);
+        assert!(matches!(refused, Err(AccessError::Host(_))));
+        artifacts.hosts = HostPolicy::new([], [uri]);
+        assert!(!matches!(artifacts.root(uri), Err(AccessError::Host(_))));
     }
 }

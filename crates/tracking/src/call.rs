@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use http::Method;
 use http::request::Parts;
-use mlrs_http::{ApiError, ErrorCode, RequestId, answer, body};
+use mlrs_http::{ApiError, EndpointAnswers, ErrorCode, RequestId, answer, body};
 use mlrs_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -86,7 +86,7 @@ fn of_artifacts(error: &AccessError, id: Option<&RequestId>) -> ApiError {
     use mlrs_artifacts::StoreError as Store;
     match error {
         AccessError::NotServed => ApiError::new(ErrorCode::NotImplemented, error.to_string()),
-        AccessError::Foreign | AccessError::Path(_) => {
+        AccessError::Foreign | AccessError::Host(_) | AccessError::Path(_) => {
             ApiError::new(ErrorCode::InvalidParameterValue, error.to_string())
         }
         AccessError::Store(Store::NotFound { path, .. }) => ApiError::new(
@@ -132,6 +132,7 @@ fn log(error: &dyn Error, id: Option<&RequestId>) {
 /// Answers a request with what `handler` makes of it, as JSON.
 pub(crate) async fn call<T, U, E, F>(
     state: TrackingState,
+    counted: &EndpointAnswers,
     request: Request,
     handler: impl FnOnce(TrackingState, T) -> F,
 ) -> Response
@@ -152,12 +153,12 @@ where
         let json = work.await?;
         Ok(answer::ok(&head.headers, id, answer::JSON, json).await)
     };
-    finish(&state, &head, answer).await
+    finish(counted, &head, answer).await
 }
 
 /// Answers a request with what `work` makes, counts it and logs it. A panic costs one request.
 pub(crate) async fn finish(
-    state: &TrackingState,
+    counted: &EndpointAnswers,
     head: &Parts,
     work: impl AsyncFnOnce(&RequestId) -> Result<Response, Refused>,
 ) -> Response {
@@ -173,7 +174,7 @@ pub(crate) async fn finish(
             .into_response(),
     };
     let took = begin.elapsed();
-    state.metrics().answered(response.status(), took);
+    counted.answered(response.status(), took);
     tracing::debug!(
         request_id = id.as_str(),
         method = %head.method,

@@ -1,51 +1,39 @@
 //! What a tracking server counts and times, for Prometheus.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use http::StatusCode;
-use mlrs_http::Metrics;
-use mlrs_http::metrics::SECONDS;
-use prometheus::{Error, Histogram, IntCounter, IntGauge};
-
-/// The statuses that are answered; the last one stands for any other.
-const STATUSES: [&str; 9] = [
-    "200", "400", "404", "405", "413", "429", "500", "503", "other",
-];
+use mlrs_http::{EndpointAnswers, EndpointMetrics, Metrics};
+use prometheus::{Error, IntGauge};
 
 /// The metrics of a tracking server.
 #[derive(Debug)]
 pub(crate) struct TrackingMetrics {
     all: Metrics,
-    requests: [IntCounter; 9],
-    seconds: Histogram,
+    endpoints: EndpointMetrics,
+    unknown: Arc<EndpointAnswers>,
     bytes_in_flight: IntGauge,
 }
 
 impl TrackingMetrics {
     pub(crate) fn new() -> Result<Self, Error> {
         let all = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+        let endpoints = EndpointMetrics::new(&all)?;
         Ok(Self {
-            requests: all.counters(
-                "mlrs_requests_total",
-                "Answers of the server.",
-                "status",
-                STATUSES,
-            )?,
-            seconds: all.histogram(
-                "mlrs_request_seconds",
-                "Head of a request to its answer.",
-                &SECONDS,
-            )?,
+            unknown: endpoints.endpoint("unknown", "any"),
+            endpoints,
             bytes_in_flight: all.gauge("mlrs_bytes_in_flight", "Bytes of request bodies.")?,
             all,
         })
     }
 
-    pub(crate) fn answered(&self, status: StatusCode, took: Duration) {
-        let status = status.as_str();
-        let known = STATUSES.iter().position(|known| *known == status);
-        self.requests[known.unwrap_or(STATUSES.len() - 1)].inc();
-        self.seconds.observe(took.as_secs_f64());
+    /// The families that a route takes its counters from.
+    pub(crate) const fn endpoints(&self) -> &EndpointMetrics {
+        &self.endpoints
+    }
+
+    /// The counters of requests that no route takes, by path or by method.
+    pub(crate) fn unknown(&self) -> &EndpointAnswers {
+        &self.unknown
     }
 
     /// Everything as text for Prometheus.

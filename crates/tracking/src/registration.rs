@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use mlrs_api::registry::{CreateModelVersionRequest, ModelVersion};
 use mlrs_artifacts::local_path_of_file_uri;
 use mlrs_client::{ModelUri, Selector};
-use mlrs_store::rules::locations::{check_host, is_proxied, is_within, scheme_of};
+use mlrs_store::rules::locations::{is_proxied, is_within, scheme_of};
 use mlrs_store::rules::registry::{self as rules, is_prompt};
 use mlrs_store::{NewModelVersion, StoreError, clock};
 
@@ -33,6 +33,7 @@ pub(crate) async fn resolve(
     request: &CreateModelVersionRequest,
 ) -> Result<Registration, StoreError> {
     let mut new = rules::create_version(request, clock::now())?;
+    state.source_pattern().check(&new.source)?;
     if is_prompt(&new.tags) {
         if !PROMPT_SOURCES.contains(&new.source.as_str()) {
             return Err(StoreError::invalid(format!(
@@ -45,7 +46,10 @@ pub(crate) async fn resolve(
             model_id: None,
         });
     }
-    check_host(&new.source, "source")?;
+    state
+        .artifacts()
+        .hosts()
+        .check_field(&new.source, "source")?;
     let mut model_id = request.model_id.clone().filter(|id| !id.is_empty());
     if let Some(known) = copied_version(state, &new.source).await? {
         check_same(request, &known, &new.source)?;

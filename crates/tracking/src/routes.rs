@@ -4,25 +4,25 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use mlrs_api::Method;
 use mlrs_api::endpoints;
 use mlrs_http::body::discard;
 use mlrs_http::{ApiError, BrowserGuard, ErrorCode, RequestId, answer, browser};
 use serde::de::IgnoredAny;
 
+use crate::call::{Refused, finish};
 use crate::graphql;
 use crate::handlers::{
     absent, artifacts, experiments, lineage, logged_models, metrics, model_versions, pages,
     registered_models, runs, server_info,
 };
-use crate::routing::{Routes, ajax_path, paths};
+use crate::routing::{Routes, ajax_path, paths, template};
 use crate::state::TrackingState;
 
 /// The MLflow version whose API is spoken; `/version` answers it.
@@ -37,17 +37,16 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// Every path begins with `prefix`, which is empty or begins with `/` and does not end with it.
 /// `guard` keeps pages of other sites out; without one, anybody's page may use the server.
 pub fn router(state: TrackingState, prefix: &str, guard: Option<BrowserGuard>) -> Router {
-    let table = experiments_and_runs(Routes(Router::new()));
+    let table = experiments_and_runs(Routes::new(state.metrics().endpoints()));
     let table = registry(files(logged_models_and_lineage(table)));
     let table = web_pages(table);
     let router = table
-        .0
+        .into_router()
         .route("/health", get(health))
         .route("/version", get(version))
         .route("/metrics", get(scrape))
         .fallback(unknown)
-        .method_not_allowed_fallback(not_allowed)
-        .with_state(state);
+        .method_not_allowed_fallback(not_allowed);
     let router = match prefix {
         "" => router,
         prefix => {
@@ -59,10 +58,11 @@ pub fn router(state: TrackingState, prefix: &str, guard: Option<BrowserGuard>) -
                 .fallback(unknown)
         }
     };
-    match guard {
+    let router = match guard {
         Some(guard) => router.layer(from_fn_with_state(Arc::new(guard), browser::guard)),
         None => router,
-    }
+    };
+    router.with_state(state)
 }
 
 fn experiments_and_runs(routes: Routes) -> Routes {
@@ -132,20 +132,22 @@ fn files(routes: Routes) -> Routes {
             artifacts::delete_proxied,
         )
         .file(
+            &template(endpoints::DOWNLOAD_PROXIED_ARTIFACT),
             &paths(endpoints::DOWNLOAD_PROXIED_ARTIFACT),
             artifacts::download_proxied,
         )
         .upload(
-            &paths(endpoints::UPLOAD_PROXIED_ARTIFACT),
+            endpoints::UPLOAD_PROXIED_ARTIFACT,
             artifacts::upload_proxied,
         )
         .file(
+            endpoints::GET_LOGGED_MODEL_ARTIFACT.template,
             &[ajax_path(endpoints::GET_LOGGED_MODEL_ARTIFACT)],
             artifacts::download_of_model,
         )
-        .file(&["/get-artifact".to_owned()], artifacts::download_of_run)
-        .file(
-            &["/model-versions/get-artifact".to_owned()],
+        .page("/get-artifact", artifacts::download_of_run)
+        .page(
+            "/model-versions/get-artifact",
             model_versions::download_file,
         )
 }
@@ -224,8 +226,8 @@ fn registry(routes: Routes) -> Routes {
 /// MLflow's web pages, and what only they ask for.
 fn web_pages(routes: Routes) -> Routes {
     let routes = routes
-        .file(&["/".to_owned()], pages::first)
-        .file(&["/static-files/{*path}".to_owned()], pages::file)
+        .page("/", pages::first)
+        .page("/static-files/{*path}", pages::file)
         .at("/graphql", Method::Post, |state, _, request| {
             graphql::handle(state, request)
         });
@@ -256,20 +258,23 @@ async fn scrape(State(state): State<TrackingState>, headers: HeaderMap, id: Requ
     }
 }
 
-async fn unknown(id: RequestId, headers: HeaderMap, body: Body) -> Response {
-    discard(&headers, body).await;
-    ApiError::not_found("There is no such endpoint on this server.")
-        .with_request_id(id)
-        .into_response()
+async fn unknown(State(state): State<TrackingState>, request: Request) -> Response {
+    let error = ApiError::not_found("There is no such endpoint on this server.");
+    refuse(&state, request, error).await
 }
 
-async fn not_allowed(id: RequestId, headers: HeaderMap, body: Body) -> Response {
-    discard(&headers, body).await;
-    ApiError::new(
-        ErrorCode::BadRequest,
-        "This endpoint does not take this method.",
-    )
-    .with_status(http::StatusCode::METHOD_NOT_ALLOWED)
-    .with_request_id(id)
-    .into_response()
+async fn not_allowed(State(state): State<TrackingState>, request: Request) -> Response {
+    let message = "This endpoint does not take this method.";
+    let error = ApiError::new(ErrorCode::BadRequest, message);
+    let error = error.with_status(StatusCode::METHOD_NOT_ALLOWED);
+    refuse(&state, request, error).await
+}
+
+async fn refuse(state: &TrackingState, request: Request, error: ApiError) -> Response {
+    let (head, body) = request.into_parts();
+    let refusal = async |_: &RequestId| {
+        discard(&head.headers, body).await;
+        Err(Refused::Http(error))
+    };
+    finish(state.metrics().unknown(), &head, refusal).await
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use apollo_compiler::Schema;
 use apollo_compiler::validation::Valid;
 use mlrs_http::{BodyLimits, BytesInFlight};
-use mlrs_store::rules::Truncate;
+use mlrs_store::rules::{SourcePattern, Truncate};
 use mlrs_store::{RegistryStore, StoreError, TrackingStore};
 
 use crate::artifacts::Artifacts;
@@ -15,7 +15,7 @@ use crate::metrics::TrackingMetrics;
 use crate::pages::Pages;
 
 /// The limits of a tracking server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TrackingSettings {
     /// Bytes of one request body, decompressed.
     pub body_bytes: usize,
@@ -25,18 +25,21 @@ pub struct TrackingSettings {
     pub read_timeout: Duration,
     /// What becomes of values that are too long: `MLFLOW_TRUNCATE_LONG_VALUES`.
     pub truncate: Truncate,
+    /// What sources of model versions must look like.
+    pub source_pattern: SourcePattern,
     /// Limits on GraphQL documents.
     pub graphql: GraphqlLimits,
 }
 
 impl Default for TrackingSettings {
-    /// 16 MiB a body, 256 MiB together, 30 s to receive; values are cut.
+    /// 16 MiB a body, 256 MiB together, 30 s to receive; values are cut, any source is taken.
     fn default() -> Self {
         Self {
             body_bytes: 16 << 20,
             bytes_in_flight: 256 << 20,
             read_timeout: Duration::from_secs(30),
             truncate: Truncate::Cut,
+            source_pattern: SourcePattern::default(),
             graphql: GraphqlLimits::default(),
         }
     }
@@ -95,13 +98,13 @@ impl TrackingState {
             artifacts,
             pages,
             graphql: graphql::schema().map_err(StartError::Schema)?,
-            settings,
             limits: BodyLimits {
                 bytes: settings.body_bytes,
                 read_timeout: settings.read_timeout,
             },
             budget: BytesInFlight::new(settings.bytes_in_flight.max(settings.body_bytes)),
             metrics: TrackingMetrics::new()?,
+            settings,
         })))
     }
 
@@ -135,6 +138,10 @@ impl TrackingState {
 
     pub(crate) fn truncate(&self) -> Truncate {
         self.0.settings.truncate
+    }
+
+    pub(crate) fn source_pattern(&self) -> &SourcePattern {
+        &self.0.settings.source_pattern
     }
 
     pub(crate) fn limits(&self) -> &BodyLimits {

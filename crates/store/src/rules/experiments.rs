@@ -8,6 +8,7 @@ use mlrs_api::experiments::{
 };
 
 use crate::error::StoreError;
+use crate::rules::hosts::HostPolicy;
 use crate::rules::limits;
 use crate::rules::locations::check_root;
 use crate::rules::values::{Truncate, check_key, parse_experiment_id, required, within};
@@ -18,7 +19,11 @@ use crate::traits::NewExperiment;
 ///
 /// # Errors
 /// When the name is absent or too long, the root of its artifacts or a tag is not allowed.
-pub fn create(request: CreateExperimentRequest, now: i64) -> Result<NewExperiment, StoreError> {
+pub fn create(
+    request: CreateExperimentRequest,
+    hosts: &HostPolicy,
+    now: i64,
+) -> Result<NewExperiment, StoreError> {
     let name = checked_name(required(&request.name, "name")?)?;
     let tags: Result<Vec<Tag>, StoreError> = request
         .tags
@@ -28,7 +33,7 @@ pub fn create(request: CreateExperimentRequest, now: i64) -> Result<NewExperimen
     let location = request.artifact_location;
     let artifact_location = location.filter(|location| !location.is_empty());
     if let Some(location) = &artifact_location {
-        check_root(location)?;
+        check_root(location, hosts)?;
     }
     Ok(NewExperiment {
         name,

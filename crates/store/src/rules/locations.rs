@@ -4,23 +4,8 @@ use mlrs_api::endpoints::LIST_PROXIED_ARTIFACTS;
 use url::Url;
 
 use crate::error::StoreError;
+use crate::rules::hosts::HostPolicy;
 use crate::rules::limits;
-
-/// Schemes whose addresses name a host. A server that followed them for a client could be made to
-/// ask hosts that the client cannot reach itself.
-const HOST_SCHEMES: [&str; 11] = [
-    "ftp",
-    "sftp",
-    "hdfs",
-    "viewfs",
-    "http",
-    "https",
-    "r2",
-    "b2",
-    "abfss",
-    "abfs",
-    "mlflow-artifacts",
-];
 
 /// The scheme of a URI in lower case; none for a path.
 pub fn scheme_of(uri: &str) -> Option<String> {
@@ -33,30 +18,11 @@ pub fn scheme_of(uri: &str) -> Option<String> {
     valid.then(|| scheme.to_ascii_lowercase())
 }
 
-/// Refuses an address that names a host, in the field of this name.
-///
-/// # Errors
-/// When it does.
-pub fn check_host(uri: &str, field: &str) -> Result<(), StoreError> {
-    let Some(scheme) = scheme_of(uri) else {
-        return Ok(());
-    };
-    let rest = uri[scheme.len() + 1..].strip_prefix("//");
-    let names_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
-    if HOST_SCHEMES.contains(&scheme.as_str()) && names_host {
-        return Err(StoreError::invalid(format!(
-            "'{field}' cannot use the '{scheme}' scheme: its address names a host, and the server \
-             would connect to whichever host the caller chooses."
-        )));
-    }
-    Ok(())
-}
-
 /// Checks the root that a client gives an experiment.
 ///
 /// # Errors
-/// When it names a host, another run, a fragment or a step back, or is too long.
-pub fn check_root(uri: &str) -> Result<(), StoreError> {
+/// When it names a host that is not taken, another run, a fragment or a step back, or is too long.
+pub fn check_root(uri: &str, hosts: &HostPolicy) -> Result<(), StoreError> {
     let refused = |reason: &str| Err(StoreError::invalid(reason.to_owned()));
     if scheme_of(uri).is_some()
         && let Ok(url) = Url::parse(uri)
@@ -68,7 +34,7 @@ pub fn check_root(uri: &str) -> Result<(), StoreError> {
             return refused("Invalid query string");
         }
     }
-    check_host(uri, "artifact_location")?;
+    hosts.check_field(uri, "artifact_location")?;
     if uri.starts_with("runs:") {
         return refused(&format!(
             "Artifact location cannot be a runs:/ URI. Given: '{uri}'"
@@ -153,28 +119,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_name_a_host_are_refused() {
+    fn roots_are_plain_addresses() {
+        let check = |uri: &str| check_root(uri, &HostPolicy::default());
         for refused in [
             "ftp://h/x",
-            "HTTP://h/x",
-            "mlflow-artifacts://h/x",
-            "hdfs://h/x",
+            "runs:/r/x",
+            "s3://box/x#f",
+            "s3://box/x?a=../b",
         ] {
-            assert!(check_root(refused).is_err(), "{refused}");
+            assert!(check(refused).is_err(), "{refused}");
         }
-        for taken in [
-            "s3://box/x",
-            "mlflow-artifacts:/x",
-            "/srv/x",
-            "dbfs:/x",
-            "hdfs:///x",
-        ] {
-            check_root(taken).unwrap();
+        for taken in ["s3://box/x", "mlflow-artifacts:/x", "/srv/x"] {
+            check(taken).unwrap();
         }
-        for refused in ["runs:/r/x", "s3://box/x#f", "s3://box/x?a=../b"] {
-            assert!(check_root(refused).is_err(), "{refused}");
-        }
-        assert!(check_root(&format!("s3://box/{}", "x".repeat(3000))).is_err());
+        assert!(check(&format!("s3://box/{}", "x".repeat(3000))).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `mlflow/server/handlers.py`); lengths are in characters.
 
 pub mod experiments;
+pub mod hosts;
 pub mod limits;
 pub mod lineage;
 pub mod locations;
@@ -12,6 +13,9 @@ pub mod metrics;
 mod names;
 pub mod registry;
 pub mod runs;
+mod source_pattern;
 pub mod values;
 
+pub use hosts::HostPolicy;
+pub use source_pattern::{PatternError, SourcePattern};
 pub use values::{Truncate, parse_experiment_id, required};

@@ -16,7 +16,7 @@ pub(crate) async fn create(
     state: TrackingState,
     request: CreateExperimentRequest,
 ) -> Result<CreateExperimentResponse, StoreError> {
-    let new = rules::create(request, clock::now())?;
+    let new = rules::create(request, state.artifacts().hosts(), clock::now())?;
     let id = state.store()?.create_experiment(new).await?;
     Ok(CreateExperimentResponse {
         experiment_id: id.to_string(),
