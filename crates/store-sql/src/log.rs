@@ -1,15 +1,16 @@
 //! What runs log: params, metrics and tags, all of a batch in one transaction.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use mlrs_api::Tag;
 use mlrs_api::metrics::{Metric, Param};
 use mlrs_store::rules::metrics::RUN_NAME_TAG;
 use mlrs_store::{Batch, ParamChange, StoreError};
 
-use crate::connection::{Connection, Value, first};
+use crate::connection::{Connection, Value, all, first};
 use crate::runs;
+use crate::statement::Statement;
 
 /// The largest number that a column takes: infinities are stored as it, as MLflow does.
 const LARGEST: f64 = f64::MAX;
@@ -149,6 +150,7 @@ fn put_model_metrics(
     experiment_id: i64,
     metrics: &[Metric],
 ) -> Result<(), StoreError> {
+    check_models(connection, metrics)?;
     let of_models = metrics
         .iter()
         .filter_map(|metric| metric.model_id.as_deref().map(|model| (model, metric)));
@@ -169,6 +171,28 @@ fn put_model_metrics(
         }),
     )?;
     Ok(())
+}
+
+/// Checks that the logged models of metrics are there, deleted or not.
+fn check_models(connection: &mut dyn Connection, metrics: &[Metric]) -> Result<(), StoreError> {
+    let named = metrics.iter().filter_map(|metric| metric.model_id.as_ref());
+    let mut absent: BTreeSet<&String> = named.collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let mut statement = Statement::new("SELECT model_id FROM logged_models WHERE model_id IN ");
+    statement.texts(connection.dialect(), absent.iter().copied());
+    let found = all(connection, statement.text(), statement.values(), |row| {
+        row.string(0)
+    })?;
+    for model in &found {
+        absent.remove(model);
+    }
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let absent = absent.into_iter().cloned().collect();
+    Err(StoreError::NoLoggedModelOfMetrics(absent))
 }
 
 /// Params never change: the same value again is nothing, another one is refused.

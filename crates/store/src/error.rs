@@ -58,6 +58,9 @@ pub enum StoreError {
     /// No such logged model.
     #[error("Logged model with ID '{0}' not found.")]
     NoLoggedModel(String),
+    /// Metrics that name logged models which are not there.
+    #[error("Metrics name logged models that do not exist: {}", .0.join(", "))]
+    NoLoggedModelOfMetrics(Vec<String>),
     /// A logged model without this tag.
     #[error("No tag with key '{key}' found for model with ID '{model_id}'.")]
     NoLoggedModelTag {
@@ -151,6 +154,7 @@ impl StoreError {
             | Self::RunNotActive { .. }
             | Self::NoAlias(_)
             | Self::ParamsChanged { .. } => ErrorCode::InvalidParameterValue,
+            Self::NoLoggedModelOfMetrics(_) => ErrorCode::BadRequest,
             Self::NoExperiment(_)
             | Self::NoExperimentNamed(_)
             | Self::NoRun(_)

@@ -6,6 +6,7 @@ use mlrs_api::logged_models::{
     SearchLoggedModelsResponse, SetLoggedModelTagsRequest,
 };
 use mlrs_store::rules::logged_models as rules;
+use mlrs_store::rules::values::required;
 use mlrs_store::{StoreError, clock};
 use serde::de::IgnoredAny;
 
@@ -97,6 +98,7 @@ pub(crate) async fn log_params(
     named: Named,
     request: LogLoggedModelParamsRequest,
 ) -> Result<Done, StoreError> {
+    required(&request.model_id, "model_id")?;
     let params = rules::last_of_each(request.params);
     let id = named.part("model_id");
     state.store()?.log_logged_model_params(id, params).await?;
