@@ -19,6 +19,12 @@ pub struct ServerInfo {
     /// Whether downloads may go in parts from presigned addresses.
     #[serde(deserialize_with = "nullable")]
     pub multipart_downloads_enabled: bool,
+    /// Whether `artifacts/presigned-upload-url` takes a run; whether its store signs is another thing.
+    #[serde(deserialize_with = "nullable")]
+    pub presigned_upload_run_id_supported: bool,
+    /// Whether it takes a logged model.
+    #[serde(deserialize_with = "nullable")]
+    pub presigned_upload_model_id_supported: bool,
     /// Parts that an operator can turn off.
     #[serde(deserialize_with = "nullable")]
     pub features_enabled: FeaturesEnabled,

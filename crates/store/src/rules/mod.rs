@@ -12,6 +12,7 @@ pub mod metrics;
 mod names;
 pub mod registry;
 pub mod runs;
+pub mod transfers;
 pub mod values;
 
 pub use values::{Truncate, parse_experiment_id, required};
