@@ -28,6 +28,7 @@ mod pages;
 mod registry_commands;
 mod replay;
 mod scenario;
+mod transfers;
 mod upkeep;
 
 use mlrs_testing::{MlflowServer, MlrsServer, Postgres, python, skipped};

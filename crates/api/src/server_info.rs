@@ -7,6 +7,10 @@ use crate::number::nullable;
 /// Answer of `server-info`; older servers answer 404.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the answer is a list of abilities, and each is its own"
+)]
 pub struct ServerInfo {
     /// `SqlStore`, `FileStore` or unknown.
     pub store_type: Option<String>,

@@ -150,6 +150,17 @@ impl Signing {
         self.protocol == Protocol::S3
     }
 
+    async fn address(
+        &self,
+        method: Method,
+        key: &Key,
+        lifetime: Duration,
+        options: &SignedUrlOptions,
+    ) -> Result<Url, Error> {
+        let signing = self.signer.signed_url_opts(method, key, lifetime, options);
+        signing.await
+    }
+
     async fn begin(&self, key: &Key, count: u32) -> Result<PartsUpload, Error> {
         if self.protocol == Protocol::Azure {
             return self.begin_blocks(key, count).await;
@@ -159,10 +170,8 @@ impl Signing {
         for number in 1..=count {
             let query = [("partNumber", number.to_string()), ("uploadId", id.clone())];
             let options = SignedUrlOptions::default().with_query(query);
-            let signed = self
-                .signer
-                .signed_url_opts(Method::PUT, key, UPLOAD_LIFETIME, &options);
-            addresses.push(signed.await?.into());
+            let address = self.address(Method::PUT, key, UPLOAD_LIFETIME, &options);
+            addresses.push(address.await?.into());
             if number % SIGNED_AT_ONCE == 0 {
                 tokio::task::yield_now().await;
             }
@@ -232,19 +241,14 @@ fn attachment(name: &str) -> String {
     format!("attachment; filename*=UTF-8''{encoded}")
 }
 
-/// Whether the store understood the request and says that its sender is wrong. The library keeps the
-/// status to itself and only writes it into its text.
-fn is_refusal(error: &Error) -> bool {
+/// Whether the store says 400. The library keeps the status to itself and only writes it into its text.
+fn is_bad_request(error: &Error) -> bool {
     let Error::Generic { source, .. } = error else {
-        return matches!(
-            error,
-            Error::Precondition { .. } | Error::AlreadyExists { .. }
-        );
+        return false;
     };
     let text = source.to_string();
     let status = text.split("non-2xx status code: ").nth(1);
     status.is_some_and(|status| status.starts_with("400"))
-        || text.contains("Server returned error response")
 }
 
 impl ObjectArtifacts {
@@ -253,7 +257,7 @@ impl ObjectArtifacts {
         let (path, store) = (path.clone(), self.location().to_owned());
         match error {
             Error::NotFound { .. } => StoreError::NoSuchUpload { path, store },
-            source if is_refusal(&source) => StoreError::PartsRefused {
+            source if is_bad_request(&source) => StoreError::PartsRefused {
                 path,
                 store,
                 source: Box::new(source),
@@ -355,14 +359,14 @@ impl PresignedFiles for ObjectArtifacts {
         lifetime: Duration,
     ) -> BoxFuture<'a, Result<String, StoreError>> {
         Box::pin(async move {
-            let signer = &self.signing_of(path)?.signer;
+            let signing = self.signing_of(path)?;
             let key = self.key(path)?;
             let value = HeaderValue::from_str(content_type)
                 .map_err(|_| self.cannot(path, "given such a type"))?;
             let name = HeaderName::from_static("content-type");
             let options = SignedUrlOptions::default().with_signed_header(name, value);
-            let signed = signer.signed_url_opts(Method::PUT, &key, lifetime, &options);
-            let address = signed.await.map_err(|error| self.failed(path, error))?;
+            let address = signing.address(Method::PUT, &key, lifetime, &options);
+            let address = address.await.map_err(|error| self.failed(path, error))?;
             Ok(address.into())
         })
     }
@@ -373,16 +377,16 @@ impl PresignedFiles for ObjectArtifacts {
         lifetime: Duration,
     ) -> BoxFuture<'a, Result<Download, StoreError>> {
         Box::pin(async move {
-            let signer = &self.signing_of(path)?.signer;
+            let signing = self.signing_of(path)?;
             let key = self.key(path)?;
             let failed = |error| self.failed(path, error);
             let found = self.objects().head(&key).await.map_err(failed)?;
             // A page or picture among artifacts is saved, not shown.
             let shown = [("response-content-disposition", attachment(path.name()))];
             let options = SignedUrlOptions::default().with_query(shown);
-            let signed = signer.signed_url_opts(Method::GET, &key, lifetime, &options);
+            let address = signing.address(Method::GET, &key, lifetime, &options);
             Ok(Download {
-                address: signed.await.map_err(failed)?.into(),
+                address: address.await.map_err(failed)?.into(),
                 size: found.size,
             })
         })
@@ -391,6 +395,9 @@ impl PresignedFiles for ObjectArtifacts {
 
 #[cfg(test)]
 mod tests {
+    use wiremock::matchers::query_param;
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
     use super::*;
     use crate::settings::CloudSettings;
     use crate::{ArtifactStore, open_direct};
@@ -485,6 +492,46 @@ mod tests {
         assert_eq!(attachment("a\"b"), "attachment; filename=\"a\\\"b\"");
         assert_eq!(attachment("ä"), "attachment; filename*=UTF-8''%C3%A4");
         assert_eq!(attachment("a\nb"), "attachment; filename*=UTF-8''a%0Ab");
+    }
+
+    #[tokio::test]
+    async fn what_the_store_says_of_an_upload_is_told_apart() {
+        let server = MockServer::start().await;
+        for (id, status) in [
+            ("none", 404),
+            ("wrong", 400),
+            ("denied", 403),
+            ("busy", 405),
+        ] {
+            let error = "<Error><Code>X</Code></Error>";
+            Mock::given(query_param("uploadId", id))
+                .respond_with(ResponseTemplate::new(status).set_body_string(error))
+                .mount(&server)
+                .await;
+        }
+        let endpoint = ("MLFLOW_S3_ENDPOINT_URL", server.uri());
+        let store = store("s3://box/x", &[KEYS[0], KEYS[1], (endpoint.0, &endpoint.1)]);
+        let uploads = store.multipart_uploads().unwrap();
+        let path = ArtifactPath::parse("a").unwrap();
+        let parts = [FinishedPart {
+            entity_tag: "\"1\"".to_owned(),
+            ..FinishedPart::default()
+        }];
+        for id in ["none", "wrong", "denied", "busy"] {
+            for ended in [
+                uploads.complete(&path, id, &parts).await,
+                uploads.abort(&path, id).await,
+            ] {
+                let error = ended.unwrap_err();
+                let is_right = match id {
+                    "none" => matches!(error, StoreError::NoSuchUpload { .. }),
+                    "wrong" => matches!(error, StoreError::PartsRefused { .. }),
+                    "denied" => matches!(error, StoreError::Denied { .. }),
+                    _ => matches!(error, StoreError::ObjectStore { .. }),
+                };
+                assert!(is_right, "{id}: {error:?}");
+            }
+        }
     }
 
     #[tokio::test]

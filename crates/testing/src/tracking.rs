@@ -41,7 +41,17 @@ impl MlflowServer {
     pub fn start() -> Result<Self, Error> {
         let folder = folder()?;
         let database = database_in(folder.path());
-        Self::start_in(folder, &database)
+        Self::start_in(folder, &database, &[], &[])
+    }
+
+    /// Starts it with these further arguments and environment variables.
+    ///
+    /// # Errors
+    /// As [`MlflowServer::start`].
+    pub fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self, Error> {
+        let folder = folder()?;
+        let database = database_in(folder.path());
+        Self::start_in(folder, &database, arguments, variables)
     }
 
     /// Starts it on a database.
@@ -49,10 +59,15 @@ impl MlflowServer {
     /// # Errors
     /// As [`MlflowServer::start`].
     pub fn start_on(database: &str) -> Result<Self, Error> {
-        Self::start_in(folder()?, database)
+        Self::start_in(folder()?, database, &[], &[])
     }
 
-    fn start_in(folder: tempfile::TempDir, database: &str) -> Result<Self, Error> {
+    fn start_in(
+        folder: tempfile::TempDir,
+        database: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self, Error> {
         let io = |source| Error::io("start `mlflow server`", source);
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = port.map_err(io)?.port();
@@ -64,6 +79,9 @@ impl MlflowServer {
             .args(["--backend-store-uri", database])
             .arg("--artifacts-destination")
             .arg(folder.path().join("artifacts"))
+            // Of an option that is there twice, its last value counts.
+            .args(arguments)
+            .envs(variables.iter().copied())
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(io)?)
@@ -143,6 +161,11 @@ impl MlrsServer {
     /// The folder with its database, `mlflow.db`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The end of what it wrote to standard error so far.
+    pub fn errors(&mut self) -> String {
+        self.process.errors()
     }
 }
 

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::Response;
-use axum::routing::{MethodFilter, get, on, put};
+use axum::routing::{MethodFilter, get, on};
 use http::HeaderMap;
 use mlrs_api::endpoints::AJAX;
 use mlrs_api::{Endpoint, Method};
@@ -99,22 +99,24 @@ impl Routes {
         Self(paths.iter().fold(self.0, route))
     }
 
-    /// Paths that take a file with PUT.
-    pub(crate) fn upload<F, H>(self, paths: &[String], handler: H) -> Self
+    /// Paths that take a file. The handler gets the headers, the query and the body.
+    pub(crate) fn upload<F, H>(self, method: Method, paths: &[String], handler: H) -> Self
     where
         F: Future<Output = Result<Response, Refused>> + Send + 'static,
-        H: Fn(TrackingState, Named, HeaderMap, Body) -> F + Clone + Send + Sync + 'static,
+        H: Fn(TrackingState, Named, HeaderMap, String, Body) -> F + Clone + Send + Sync + 'static,
     {
         let answer = async move |State(state): State<TrackingState>,
                                  parts: RawPathParams,
                                  request: Request| {
             let (head, body) = request.into_parts();
             let headers = head.headers.clone();
-            let taken = handler(state.clone(), Named::new(&parts), headers, body);
+            let query = head.uri.query().unwrap_or_default().to_owned();
+            let taken = handler(state.clone(), Named::new(&parts), headers, query, body);
             finish(&state, &head, async |_| taken.await).await
         };
-        let route =
-            |router: Router<TrackingState>, path: &String| router.route(path, put(answer.clone()));
+        let route = |router: Router<TrackingState>, path: &String| {
+            router.route(path, on(filter(method), answer.clone()))
+        };
         Self(paths.iter().fold(self.0, route))
     }
 }

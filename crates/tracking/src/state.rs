@@ -27,10 +27,13 @@ pub struct TrackingSettings {
     pub truncate: Truncate,
     /// Limits on GraphQL documents.
     pub graphql: GraphqlLimits,
+    /// Seconds that an address for a download is good for when the request does not say:
+    /// `MLFLOW_PRESIGNED_DOWNLOAD_URL_TTL_SECONDS`, from 1 to 604,800.
+    pub download_seconds: u32,
 }
 
 impl Default for TrackingSettings {
-    /// 16 MiB a body, 256 MiB together, 30 s to receive; values are cut.
+    /// 16 MiB a body, 256 MiB together, 30 s to receive; values are cut; addresses are good for 5 min.
     fn default() -> Self {
         Self {
             body_bytes: 16 << 20,
@@ -38,6 +41,7 @@ impl Default for TrackingSettings {
             read_timeout: Duration::from_secs(30),
             truncate: Truncate::Cut,
             graphql: GraphqlLimits::default(),
+            download_seconds: 300,
         }
     }
 }
@@ -135,6 +139,10 @@ impl TrackingState {
 
     pub(crate) fn truncate(&self) -> Truncate {
         self.0.settings.truncate
+    }
+
+    pub(crate) fn download_seconds(&self) -> i64 {
+        i64::from(self.0.settings.download_seconds)
     }
 
     pub(crate) fn limits(&self) -> &BodyLimits {
