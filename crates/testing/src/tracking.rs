@@ -163,9 +163,9 @@ impl MlrsServer {
         self.folder.path()
     }
 
-    /// The end of what it wrote to standard error so far.
-    pub fn errors(&mut self) -> String {
-        self.process.errors()
+    /// What it wrote to standard error so far.
+    pub fn log(&mut self) -> String {
+        self.process.log()
     }
 }
 

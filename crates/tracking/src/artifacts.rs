@@ -10,6 +10,9 @@ use mlrs_artifacts::{
 };
 use mlrs_store::rules::locations::{is_proxied, proxied_path};
 
+/// What MLflow calls an upload in parts where it cannot be.
+pub(crate) const UPLOAD_IN_PARTS: &str = "Multipart upload";
+
 /// How artifacts are reached.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
@@ -66,7 +69,7 @@ impl Root {
     /// The store's uploads in parts.
     pub(crate) fn uploads(&self) -> Result<&dyn MultipartUploads, AccessError> {
         let uploads = self.store.multipart_uploads();
-        uploads.ok_or(AccessError::Unsupported("Multipart upload"))
+        uploads.ok_or(AccessError::Unsupported(UPLOAD_IN_PARTS))
     }
 
     /// The store's addresses of files, for what MLflow calls this.

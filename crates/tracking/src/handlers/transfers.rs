@@ -5,14 +5,14 @@ use mlrs_api::artifacts::{
     MultipartUploadCredential, PresignedArtifactResponse, PresignedUrlRequest,
     PresignedUrlResponse,
 };
-use mlrs_artifacts::{ArtifactPath, FinishedPart};
+use mlrs_artifacts::{ArtifactPath, FinishedPart, StoreError as ArtifactError};
 use mlrs_store::StoreError;
 use mlrs_store::rules::limits::DEFAULT_UPLOAD_SECONDS;
 use mlrs_store::rules::required;
 use mlrs_store::rules::transfers::{self as rules, Owner, Transfer};
 use serde::de::IgnoredAny;
 
-use crate::artifacts::AccessError;
+use crate::artifacts::{AccessError, UPLOAD_IN_PARTS};
 use crate::call::{Named, Refused};
 use crate::file_answer::guessed;
 use crate::handlers::Done;
@@ -36,7 +36,11 @@ pub(crate) async fn create(
     let uploads = root.uploads()?;
     let count = rules::part_count(request.num_parts)?;
     let begun = uploads.begin(&place, count).await;
-    let begun = begun.map_err(AccessError::from)?;
+    let begun = begun.map_err(|error| match error {
+        // The client then sends the file through the server.
+        ArtifactError::Unsupported { .. } => AccessError::Unsupported(UPLOAD_IN_PARTS),
+        other => other.into(),
+    })?;
     let credential = |(url, part_number)| MultipartUploadCredential {
         url,
         part_number,
