@@ -11,7 +11,7 @@ use object_store::{ClientOptions, Error, ObjectStore, RetryConfig};
 use url::Url;
 
 use crate::presigned::{Protocol, Signing};
-use crate::settings::CloudSettings;
+use crate::settings::{CloudSettings, STORAGE_EMULATOR_HOST};
 
 /// The store behind an `s3:`, `gs:`, `abfss:` or `wasbs:` URI, and what signs addresses in it.
 pub(crate) fn open(
@@ -27,8 +27,12 @@ pub(crate) fn open(
         }
         "gs" => {
             let store = Arc::new(google(uri, settings)?);
-            let signing = Signing::new(Protocol::Google, store.clone(), store.clone());
-            Ok((store, Some(signing)))
+            // A store that stands in for Google's takes requests without credentials.
+            let signing = settings
+                .get(STORAGE_EMULATOR_HOST)
+                .is_none()
+                .then(|| Signing::new(Protocol::Google, store.clone(), store.clone()));
+            Ok((store, signing))
         }
         scheme => {
             let store = Arc::new(azure(uri, settings)?);
@@ -99,7 +103,18 @@ fn google(uri: &Url, settings: &CloudSettings) -> Result<GoogleCloudStorage, Err
         .with_bucket_name(uri.host_str().unwrap_or_default())
         .with_client_options(client())
         .with_retry(retries());
-    if let Some(file) = settings.get("GOOGLE_APPLICATION_CREDENTIALS") {
+    if let Some(address) = settings.get(STORAGE_EMULATOR_HOST) {
+        let address = if address.contains("://") {
+            address.to_owned()
+        } else {
+            format!("http://{address}")
+        };
+        // Writes do not heed the library's setting for no credentials; an empty token is none.
+        builder = builder
+            .with_base_url(address.trim_end_matches('/'))
+            .with_bearer_token("")
+            .with_client_options(client().with_allow_http(true));
+    } else if let Some(file) = settings.get("GOOGLE_APPLICATION_CREDENTIALS") {
         builder = builder.with_application_credentials(file);
     }
     builder.build()
@@ -152,6 +167,10 @@ fn connection_string(settings: &CloudSettings) -> impl Iterator<Item = (&str, &s
 
 #[cfg(test)]
 mod tests {
+    use object_store::ObjectStoreExt as _;
+    use wiremock::matchers::{method, path};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> CloudSettings {
@@ -183,6 +202,31 @@ mod tests {
         assert!(shown.contains("http://127.0.0.1:9/box"), "{shown}");
         let region = [keys[0], keys[1], ("AWS_DEFAULT_REGION", "eu-central-1")];
         assert!(built("s3://box/x", &region).contains("eu-central-1"));
+    }
+
+    #[tokio::test]
+    async fn a_stand_in_for_google_is_asked_without_credentials() {
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(200).insert_header("ETag", "\"1\"");
+        Mock::given(method("PUT"))
+            .and(path("/box/a%20b"))
+            .respond_with(answer)
+            .expect(2)
+            .mount(&server)
+            .await;
+        let uri = Url::parse("gs://box").unwrap();
+        for address in [server.uri(), server.address().to_string()] {
+            let settings = settings(&[(STORAGE_EMULATOR_HOST, &address)]);
+            let (store, signing) = open(&uri, &settings).unwrap();
+            store.put(&"a b".into(), "content".into()).await.unwrap();
+            assert!(signing.is_none());
+        }
+        for request in server.received_requests().await.unwrap() {
+            assert_eq!(request.headers["authorization"], "Bearer", "no token");
+            assert_eq!(request.body, b"content");
+        }
+        let (_, signing) = open(&uri, &settings(&[])).unwrap();
+        assert!(signing.is_some());
     }
 
     #[test]
