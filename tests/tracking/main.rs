@@ -32,6 +32,7 @@ mod registry_commands;
 mod replay;
 mod scenario;
 mod slow_store;
+mod transfers;
 mod upkeep;
 mod watched;
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use mlrs_testing::{Client, MlrsServer, S3Server, python, skipped};
+use mlrs_testing::{AzureServer, Client, MlrsServer, S3Server, python, skipped};
 use serde_json::Value;
 
 fn artifacts(server: &MlrsServer) -> String {
@@ -27,8 +27,23 @@ fn artifacts_are_kept_in_s3() {
         Err(error) => return skipped("artifacts in S3", &error.to_string()),
     };
     let destination = ["--artifacts-destination", "s3://box/team"];
-    let server = MlrsServer::start_with(&destination, &s3.variables()).unwrap();
-    let (client, url) = (Client::new(), artifacts(&server));
+    kept(&MlrsServer::start_with(&destination, &s3.variables()).unwrap());
+}
+
+#[test]
+fn artifacts_are_kept_in_azure() {
+    let azure = match AzureServer::start() {
+        Ok(azure) => azure,
+        Err(error) => return skipped("artifacts in Azure", &error.to_string()),
+    };
+    let destination = format!("{}/team", azure.uri());
+    let arguments = ["--artifacts-destination", &destination];
+    kept(&MlrsServer::start_with(&arguments, &azure.variables()).unwrap());
+}
+
+/// Files go up, are listed, read in whole and in part, and deleted; Python's client agrees.
+fn kept(server: &MlrsServer) {
+    let (client, url) = (Client::new(), artifacts(server));
     // More than one piece of an upload in pieces.
     let large: Vec<u8> = (0..=255).cycle().take(23 << 20).collect();
     for (name, content) in [
@@ -51,6 +66,12 @@ fn artifacts_are_kept_in_s3() {
     assert_eq!((small.status, small.body.as_str()), (200, "small"));
     let found = client.bytes(&format!("{url}/a/large.bin")).unwrap();
     assert!(found == large, "{} bytes", found.len());
+    let headers = [("range", "bytes=250-259")];
+    let part = client.ask("GET", &format!("{url}/a/large.bin"), &headers);
+    let part = part.unwrap();
+    assert_eq!(part.answer.status, 206);
+    assert_eq!(part.headers["content-range"], "bytes 250-259/24117248");
+    assert_eq!(part.headers["content-length"], "10");
     let deleted = client
         .send("DELETE", &format!("{url}/a"), None, None)
         .unwrap();

@@ -173,6 +173,12 @@ endpoints! {
     UPLOAD_PROXIED_ARTIFACT put "/mlflow-artifacts/artifacts/<path:artifact_path>",
     LIST_PROXIED_ARTIFACTS get "/mlflow-artifacts/artifacts",
     DELETE_PROXIED_ARTIFACT delete "/mlflow-artifacts/artifacts/<path:artifact_path>",
+    CREATE_MULTIPART_UPLOAD post "/mlflow-artifacts/mpu/create/<path:artifact_path>",
+    COMPLETE_MULTIPART_UPLOAD post "/mlflow-artifacts/mpu/complete/<path:artifact_path>",
+    ABORT_MULTIPART_UPLOAD post "/mlflow-artifacts/mpu/abort/<path:artifact_path>",
+    PRESIGN_PROXIED_DOWNLOAD get "/mlflow-artifacts/presigned/<path:artifact_path>",
+    PRESIGN_UPLOAD post "/mlflow/artifacts/presigned-upload-url",
+    PRESIGN_DOWNLOAD post "/mlflow/artifacts/presigned-download-url",
 
     // Registered models.
     CREATE_REGISTERED_MODEL post "/mlflow/registered-models/create",
@@ -211,6 +217,9 @@ pub const GET_SERVER_INFO: Endpoint = Endpoint {
 /// A file of a logged model. Only below `/ajax-api`.
 pub const GET_LOGGED_MODEL_ARTIFACT: Endpoint =
     Endpoint::get("/mlflow/logged-models/{model_id}/artifacts/files");
+
+/// Takes a file of a run from MLflow's pages. Only below `/ajax-api`.
+pub const UPLOAD_ARTIFACT: Endpoint = Endpoint::post("/mlflow/upload-artifact");
 
 /// Datasets of experiments. Only below `/ajax-api`: MLflow's own definition of it lacks a slash.
 pub const SEARCH_DATASETS: Endpoint = Endpoint::post("/mlflow/experiments/search-datasets");

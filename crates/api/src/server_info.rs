@@ -7,6 +7,10 @@ use crate::number::nullable;
 /// Answer of `server-info`; older servers answer 404.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the answer is a list of abilities, and each is its own"
+)]
 pub struct ServerInfo {
     /// `SqlStore`, `FileStore` or unknown.
     pub store_type: Option<String>,
@@ -19,6 +23,12 @@ pub struct ServerInfo {
     /// Whether downloads may go in parts from presigned addresses.
     #[serde(deserialize_with = "nullable")]
     pub multipart_downloads_enabled: bool,
+    /// Whether `artifacts/presigned-upload-url` takes a run; whether its store signs is another thing.
+    #[serde(deserialize_with = "nullable")]
+    pub presigned_upload_run_id_supported: bool,
+    /// Whether it takes a logged model.
+    #[serde(deserialize_with = "nullable")]
+    pub presigned_upload_model_id_supported: bool,
     /// Parts that an operator can turn off.
     #[serde(deserialize_with = "nullable")]
     pub features_enabled: FeaturesEnabled,

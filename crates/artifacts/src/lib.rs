@@ -7,9 +7,11 @@
 //! settings come in as values. The HTTP client with MLflow's retries is here as [`Transport`],
 //! because the proxy and the REST client above share it.
 
+mod clouds;
 mod local;
 mod object;
 mod path;
+mod presigned;
 mod proxy;
 mod resolver;
 mod retry;
@@ -22,6 +24,7 @@ mod transport_error;
 pub use local::LocalStore;
 pub use object::ObjectArtifacts;
 pub use path::{ArtifactPath, PathError};
+pub use presigned::{Download, FinishedPart, MultipartUploads, PartsUpload, PresignedFiles};
 pub use proxy::ProxyStore;
 pub use resolver::{
     KNOWN_SCHEMES, OpenStoreError, Server, StoreSettings, local_path_of_file_uri, open_direct,

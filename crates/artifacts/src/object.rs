@@ -3,23 +3,19 @@
 //! One [`ObjectArtifacts`] is one prefix of one bucket or container. Keys are listed one level at a
 //! time; markers that some tools leave for empty folders are skipped.
 
-use std::str::FromStr as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path as Key;
 use object_store::{
-    ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt as _,
-    RetryConfig, WriteMultipart,
+    Error, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt as _, WriteMultipart,
 };
 use url::Url;
 
+use crate::clouds;
 use crate::path::ArtifactPath;
+use crate::presigned::{MultipartUploads, PresignedFiles, Signing};
 use crate::settings::CloudSettings;
 use crate::store::{ArtifactStore, Content, Entry, Opened, Stat, StoreError};
 
@@ -27,6 +23,7 @@ use crate::store::{ArtifactStore, Content, Entry, Opened, Stat, StoreError};
 #[derive(Debug, Clone)]
 pub struct ObjectArtifacts {
     store: Arc<dyn ObjectStore>,
+    signing: Option<Signing>,
     prefix: ArtifactPath,
     location: Arc<str>,
 }
@@ -36,6 +33,7 @@ impl ObjectArtifacts {
     pub fn new(store: Arc<dyn ObjectStore>, prefix: ArtifactPath, location: &str) -> Self {
         Self {
             store,
+            signing: None,
             prefix,
             location: location.into(),
         }
@@ -47,19 +45,26 @@ impl ObjectArtifacts {
         prefix: ArtifactPath,
         settings: &CloudSettings,
     ) -> Result<Self, Error> {
-        let store: Arc<dyn ObjectStore> = match uri.scheme() {
-            "s3" | "s3a" => Arc::new(s3(uri, settings)?),
-            "gs" => Arc::new(google(uri, settings)?),
-            _ => Arc::new(azure(uri, settings)?),
-        };
-        Ok(Self::new(
-            store,
-            prefix,
-            &crate::transport::without_secrets(uri.as_str()),
-        ))
+        let (store, signing) = clouds::open(uri, settings)?;
+        let location = crate::transport::without_secrets(uri.as_str());
+        Ok(Self {
+            signing,
+            ..Self::new(store, prefix, &location)
+        })
     }
 
-    fn key(&self, path: &ArtifactPath) -> Result<Key, StoreError> {
+    /// What signs addresses, where something does.
+    pub(crate) fn signing(&self) -> Option<&Signing> {
+        self.signing.as_ref()
+    }
+
+    /// The object store itself.
+    pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The key of a path.
+    pub(crate) fn key(&self, path: &ArtifactPath) -> Result<Key, StoreError> {
         let whole = self
             .prefix
             .join(path)
@@ -71,7 +76,8 @@ impl ObjectArtifacts {
             .map_err(|source| self.failed(path, Error::InvalidPath { source }))
     }
 
-    fn failed(&self, path: &ArtifactPath, error: Error) -> StoreError {
+    /// What an error of the object store means here.
+    pub(crate) fn failed(&self, path: &ArtifactPath, error: Error) -> StoreError {
         let (path, store) = (path.clone(), self.location.to_string());
         match error {
             Error::NotFound { .. } => StoreError::NotFound { path, store },
@@ -289,164 +295,15 @@ impl ArtifactStore for ObjectArtifacts {
     ) -> BoxFuture<'a, Result<Opened, StoreError>> {
         Box::pin(self.open_file(path, offset))
     }
-}
 
-/// Few retries: an object store that does not answer is more often a wrong setting than busy.
-fn retries() -> RetryConfig {
-    RetryConfig {
-        max_retries: 4,
-        retry_timeout: Duration::from_mins(1),
-        ..RetryConfig::default()
-    }
-}
-
-/// No limit on a whole download, one on silence.
-fn client() -> ClientOptions {
-    ClientOptions::new()
-        .with_timeout_disabled()
-        .with_connect_timeout(Duration::from_secs(10))
-        .with_read_timeout(Duration::from_mins(1))
-}
-
-fn s3(uri: &Url, settings: &CloudSettings) -> Result<object_store::aws::AmazonS3, Error> {
-    let mut builder = AmazonS3Builder::new();
-    for (name, value) in settings.with_prefix("AWS_") {
-        builder = builder.with_config(AmazonS3ConfigKey::from_str(&name.to_lowercase())?, value);
-    }
-    // boto3 reads AWS_DEFAULT_REGION; the SDKs of other languages read AWS_REGION.
-    let region = settings
-        .get("AWS_DEFAULT_REGION")
-        .or_else(|| settings.get("AWS_REGION"));
-    builder = builder.with_region(region.unwrap_or("us-east-1"));
-    let endpoint = settings
-        .s3
-        .endpoint
-        .as_deref()
-        .or_else(|| settings.get("AWS_ENDPOINT_URL_S3"))
-        .or_else(|| settings.get("AWS_ENDPOINT_URL"));
-    if let Some(endpoint) = endpoint {
-        builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
-    }
-    // As boto3: `auto` puts the bucket into the path for any store but AWS itself.
-    let style = settings.s3.addressing_style.as_deref().unwrap_or("auto");
-    let virtual_hosted = style == "virtual" || (style == "auto" && endpoint.is_none());
-    builder
-        .with_bucket_name(uri.host_str().unwrap_or_default())
-        .with_virtual_hosted_style_request(virtual_hosted)
-        .with_client_options(client().with_allow_invalid_certificates(settings.s3.ignore_tls))
-        .with_allow_http(endpoint.is_some_and(|address| address.starts_with("http:")))
-        .with_skip_signature(
-            settings.s3.unsigned || settings.get("AWS_SKIP_SIGNATURE") == Some("true"),
-        )
-        .with_retry(retries())
-        .build()
-}
-
-fn google(
-    uri: &Url,
-    settings: &CloudSettings,
-) -> Result<object_store::gcp::GoogleCloudStorage, Error> {
-    let mut builder = GoogleCloudStorageBuilder::new()
-        .with_bucket_name(uri.host_str().unwrap_or_default())
-        .with_client_options(client())
-        .with_retry(retries());
-    if let Some(file) = settings.get("GOOGLE_APPLICATION_CREDENTIALS") {
-        builder = builder.with_application_credentials(file);
-    }
-    builder.build()
-}
-
-fn azure(
-    uri: &Url,
-    settings: &CloudSettings,
-) -> Result<object_store::azure::MicrosoftAzure, Error> {
-    let mut builder = MicrosoftAzureBuilder::new()
-        .with_client_options(client())
-        .with_retry(retries());
-    for (name, value) in settings.with_prefix("AZURE_") {
-        if name != "AZURE_STORAGE_CONNECTION_STRING" {
-            builder = builder.with_config(AzureConfigKey::from_str(&name.to_lowercase())?, value);
-        }
-    }
-    let host = uri.host_str().unwrap_or_default();
-    builder = builder
-        .with_container_name(uri.username())
-        .with_account(host.split('.').next().unwrap_or_default());
-    for (name, value) in connection_string(settings) {
-        match name {
-            "AccountName" => builder = builder.with_account(value),
-            "AccountKey" => builder = builder.with_access_key(value),
-            "BlobEndpoint" => {
-                builder = builder
-                    .with_allow_http(value.starts_with("http:"))
-                    .with_endpoint(value.trim_end_matches('/').to_owned());
-            }
-            "SharedAccessSignature" => {
-                builder = builder.with_config(AzureConfigKey::SasKey, value);
-            }
-            _ => {}
-        }
-    }
-    builder.build()
-}
-
-/// The parts `Name=value` of a connection string.
-fn connection_string(settings: &CloudSettings) -> impl Iterator<Item = (&str, &str)> {
-    settings
-        .get("AZURE_STORAGE_CONNECTION_STRING")
-        .unwrap_or_default()
-        .split(';')
-        .filter_map(|part| part.trim().split_once('='))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(pairs: &[(&str, &str)]) -> CloudSettings {
-        CloudSettings::from_variables(|name| {
-            pairs
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| (*value).to_owned())
-        })
+    fn multipart_uploads(&self) -> Option<&dyn MultipartUploads> {
+        self.signing.as_ref().map(|_| self as &dyn MultipartUploads)
     }
 
-    fn built(uri: &str, pairs: &[(&str, &str)]) -> String {
-        let uri = Url::parse(uri).unwrap();
-        let store =
-            ObjectArtifacts::from_uri(&uri, ArtifactPath::root(), &settings(pairs)).unwrap();
-        format!("{:?}", store.store)
-    }
-
-    #[test]
-    fn the_bucket_is_in_the_host_on_aws_and_in_the_path_elsewhere() {
-        let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
-        let shown = built("s3://box/x", &keys);
-        assert!(shown.contains("box.s3.us-east-1.amazonaws.com"), "{shown}");
-        let local = [
-            keys[0],
-            keys[1],
-            ("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:9/"),
-        ];
-        let shown = built("s3://box/x", &local);
-        assert!(shown.contains("http://127.0.0.1:9/box"), "{shown}");
-        let region = [keys[0], keys[1], ("AWS_DEFAULT_REGION", "eu-central-1")];
-        assert!(built("s3://box/x", &region).contains("eu-central-1"));
-    }
-
-    #[test]
-    fn container_and_account_come_from_the_uri_and_the_key_from_the_variables() {
-        let shown = built(
-            "abfss://box@konto.dfs.core.windows.net/x",
-            &[("AZURE_STORAGE_ACCESS_KEY", "Zm9v")],
-        );
-        assert!(shown.contains("konto") && shown.contains("box"), "{shown}");
-        let text = "DefaultEndpointsProtocol=https;AccountName=andere;AccountKey=Zm9v";
-        let shown = built(
-            "wasbs://box@konto.blob.core.windows.net/x",
-            &[("AZURE_STORAGE_CONNECTION_STRING", text)],
-        );
-        assert!(shown.contains("andere"), "{shown}");
+    fn presigned_files(&self) -> Option<&dyn PresignedFiles> {
+        let signing = self.signing.as_ref()?;
+        signing
+            .signs_whole_files()
+            .then_some(self as &dyn PresignedFiles)
     }
 }

@@ -16,6 +16,9 @@ pub const MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE: &str = "MLFLOW_BOTO_CLIENT_ADDRES
 pub const MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION: &str =
     "MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION";
 
+/// Address of a store that stands in for Google's, as with Google's own libraries.
+pub const STORAGE_EMULATOR_HOST: &str = "STORAGE_EMULATOR_HOST";
+
 /// Variables of boto3 that are passed on as they are.
 const AWS_VARIABLES: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
@@ -37,7 +40,7 @@ const AWS_VARIABLES: &[&str] = &[
 ];
 
 /// Variables of Google's libraries that are passed on as they are.
-const GOOGLE_VARIABLES: &[&str] = &["GOOGLE_APPLICATION_CREDENTIALS"];
+const GOOGLE_VARIABLES: &[&str] = &["GOOGLE_APPLICATION_CREDENTIALS", STORAGE_EMULATOR_HOST];
 
 /// Variables of Azure's libraries that are passed on as they are.
 const AZURE_VARIABLES: &[&str] = &[

@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 use crate::path::{ArtifactPath, PathError};
+use crate::presigned::{MultipartUploads, PresignedFiles};
 use crate::source::Source;
 use crate::transport_error::TransportError;
 
@@ -124,6 +125,16 @@ pub trait ArtifactStore: Debug + Send + Sync {
     fn local_folder(&self) -> Option<&Path> {
         None
     }
+
+    /// Uploads in parts that go to the store itself, for a store that has them.
+    fn multipart_uploads(&self) -> Option<&dyn MultipartUploads> {
+        None
+    }
+
+    /// Addresses of whole files in the store itself, for a store that signs them.
+    fn presigned_files(&self) -> Option<&dyn PresignedFiles> {
+        None
+    }
 }
 
 /// Why a store could not answer.
@@ -216,6 +227,25 @@ pub enum StoreError {
         /// What went wrong.
         #[source]
         source: object_store::Error,
+    },
+    /// There is no upload in parts with this id.
+    #[error("no such upload in parts of `{path}` in `{store}`")]
+    NoSuchUpload {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// The root.
+        store: String,
+    },
+    /// The store does not make a file of these parts: one is missing, too small or another one.
+    #[error("`{store}` does not make `{path}` of these parts")]
+    PartsRefused {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// The root.
+        store: String,
+        /// What is wrong with them.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A local file or folder cannot be used.
     #[error("cannot use `{}`", path.display())]

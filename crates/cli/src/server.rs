@@ -83,6 +83,15 @@ pub(crate) struct Arguments {
         value_name = "BOOL"
     )]
     truncate_long_values: bool,
+    /// Seconds that an address for a download from the object store is good for
+    #[arg(
+        long,
+        default_value_t = 300,
+        env = "MLFLOW_PRESIGNED_DOWNLOAD_URL_TTL_SECONDS",
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u32).range(1..=604_800)
+    )]
+    address_seconds: u32,
     #[command(flatten)]
     graphql: GraphqlArguments,
     #[command(flatten)]
@@ -329,6 +338,7 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
             root_fields: arguments.graphql.graphql_root_fields,
             aliases: arguments.graphql.graphql_aliases,
         },
+        download_seconds: arguments.address_seconds,
         ..TrackingSettings::default()
     };
     let state = TrackingState::new(stores, arguments.artifacts.open()?, pages, settings)?;

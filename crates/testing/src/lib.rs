@@ -3,6 +3,7 @@
 //! A development crate: nothing that is shipped uses it. It knows processes and HTTP, and nothing
 //! of mlrs itself, so that a test that uses it asks as a stranger would.
 
+mod azure;
 mod browser;
 mod http;
 mod places;
@@ -13,6 +14,7 @@ mod s3;
 mod skip;
 mod tracking;
 
+pub use azure::AzureServer;
 pub use browser::{chromium, mlflow_pages};
 pub use http::{Answer, Client, Headed};
 pub use places::{copy_files, fingerprint, home, workspace_root};

@@ -64,11 +64,15 @@ impl AddressedProcess {
         &self.address
     }
 
-    /// What the program wrote to standard error so far; only its end when that is long.
-    pub fn errors(&mut self) -> String {
+    /// What the program wrote to standard error so far.
+    pub fn log(&mut self) -> String {
+        self.errors_of_last(u64::MAX)
+    }
+
+    fn errors_of_last(&mut self, bytes: u64) -> String {
         let mut text = Vec::new();
         let length = self.errors.seek(SeekFrom::End(0)).unwrap_or(0);
-        let start = SeekFrom::Start(length.saturating_sub(REASON_LENGTH));
+        let start = SeekFrom::Start(length.saturating_sub(bytes));
         if self.errors.seek(start).is_ok() {
             let _ = self.errors.read_to_end(&mut text);
         }
@@ -77,7 +81,7 @@ impl AddressedProcess {
 
     /// The error for a child that did not start.
     fn failure(&mut self, program: &str, how: &str) -> Error {
-        let reason = format!("{how}: {}", self.errors());
+        let reason = format!("{how}: {}", self.errors_of_last(REASON_LENGTH));
         Error::NotStarted {
             program: program.to_owned(),
             reason,
@@ -274,7 +278,7 @@ mod tests {
         let mut started = AddressedProcess::start(&mut command, Duration::from_secs(10)).unwrap();
         assert_eq!(started.address(), "http://127.0.0.1:9");
         std::thread::sleep(Duration::from_millis(200));
-        assert_eq!(started.errors(), "oops");
+        assert_eq!(started.log(), "oops");
     }
 
     #[test]

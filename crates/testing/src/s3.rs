@@ -5,15 +5,25 @@ use std::process::{Child, Command, Stdio};
 
 use crate::{Client, Error, python};
 
-/// Serves until its input ends.
+/// Serves until its input ends; writes a line for each request to the file of its argument.
 const SERVER: &str = r#"
+import logging
 import sys
+import werkzeug.serving
 from moto.server import ThreadedMotoServer
+werkzeug.serving._log_add_style = False
+requests = logging.getLogger("werkzeug")
+requests.setLevel(logging.INFO)
+requests.propagate = False
+requests.addHandler(logging.FileHandler(sys.argv[1]))
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)
 sys.stdin.read()
 "#;
+
+/// The key that signs; a test may look for it where it must not be.
+const SECRET: &str = "s3-key-that-nobody-may-see";
 
 /// The bucket that is there.
 const BUCKET: &str = "box";
@@ -24,6 +34,7 @@ pub struct S3Server {
     process: Child,
     address: String,
     client: Client,
+    log: tempfile::NamedTempFile,
 }
 
 impl S3Server {
@@ -33,8 +44,10 @@ impl S3Server {
     /// When there is no Python, or no moto in it.
     pub fn start() -> Result<Self, Error> {
         let io = |source| Error::io("start moto's S3 server", source);
+        let log = tempfile::NamedTempFile::new().map_err(io)?;
         let mut process = Command::new(python()?)
             .args(["-c", SERVER])
+            .arg(log.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -48,6 +61,7 @@ impl S3Server {
             process,
             address: format!("http://127.0.0.1:{}", line.trim()),
             client: Client::new(),
+            log,
         };
         if line.trim().is_empty() {
             return Err(Error::Missing(
@@ -76,12 +90,28 @@ impl S3Server {
         Err(Error::NoAnswer { url, reason })
     }
 
+    /// The requests so far, each as `METHOD path?query status`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn requests(&self) -> Result<Vec<String>, Error> {
+        let log = std::fs::read_to_string(self.log.path());
+        let log = log.map_err(|source| Error::io("read what moto was asked", source))?;
+        // The common log format: `… "METHOD path HTTP/1.1" status -`.
+        let request = |line: &str| {
+            let (_, rest) = line.split_once('"')?;
+            let (asked, status) = rest.rsplit_once(" HTTP/1.1\" ")?;
+            Some(format!("{asked} {}", status.split(' ').next()?))
+        };
+        Ok(log.lines().filter_map(request).collect())
+    }
+
     /// The variables that point a program here.
     pub fn variables(&self) -> [(&'static str, &str); 3] {
         [
             ("MLFLOW_S3_ENDPOINT_URL", &self.address),
             ("AWS_ACCESS_KEY_ID", "a"),
-            ("AWS_SECRET_ACCESS_KEY", "b"),
+            ("AWS_SECRET_ACCESS_KEY", SECRET),
         ]
     }
 }

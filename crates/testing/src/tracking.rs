@@ -79,6 +79,7 @@ impl MlflowServer {
             .args(["--backend-store-uri", database])
             .arg("--artifacts-destination")
             .arg(folder.path().join("artifacts"))
+            // Of an option that is there twice, its last value counts.
             .args(arguments)
             .envs(variables.iter().copied())
             .current_dir(folder.path())
@@ -160,6 +161,11 @@ impl MlrsServer {
     /// The folder with its database, `mlflow.db`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn log(&mut self) -> String {
+        self.process.log()
     }
 }
 

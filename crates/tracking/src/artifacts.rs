@@ -5,11 +5,14 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use mlrs_artifacts::{
-    ArtifactPath, ArtifactStore, CloudSettings, LocalStore, OpenStoreError, PathError, StoreError,
-    open_direct,
+    ArtifactPath, ArtifactStore, CloudSettings, LocalStore, MultipartUploads, OpenStoreError,
+    PathError, PresignedFiles, StoreError, open_direct,
 };
 use mlrs_store::rules::HostPolicy;
 use mlrs_store::rules::locations::{is_proxied, proxied_path};
+
+/// What MLflow calls an upload in parts where it cannot be.
+pub(crate) const UPLOAD_IN_PARTS: &str = "Multipart upload";
 
 /// How artifacts are reached.
 #[derive(Clone, Debug)]
@@ -43,6 +46,9 @@ pub(crate) enum AccessError {
     /// The root of a run names a host that the server does not connect to.
     #[error(transparent)]
     Host(mlrs_store::StoreError),
+    /// The store does not do this; in MLflow's words, by which clients know it.
+    #[error("{0} is not supported for the current artifact repository")]
+    Unsupported(&'static str),
     /// A path that could lead elsewhere.
     #[error("Invalid path")]
     Path(#[from] PathError),
@@ -64,6 +70,18 @@ impl Root {
     /// The store.
     pub(crate) fn store(&self) -> &Arc<dyn ArtifactStore> {
         &self.store
+    }
+
+    /// The store's uploads in parts.
+    pub(crate) fn uploads(&self) -> Result<&dyn MultipartUploads, AccessError> {
+        let uploads = self.store.multipart_uploads();
+        uploads.ok_or(AccessError::Unsupported(UPLOAD_IN_PARTS))
+    }
+
+    /// The store's addresses of files, for what MLflow calls this.
+    pub(crate) fn presigned(&self, what: &'static str) -> Result<&dyn PresignedFiles, AccessError> {
+        let presigned = self.store.presigned_files();
+        presigned.ok_or(AccessError::Unsupported(what))
     }
 
     /// The place of a path below the root.

@@ -85,7 +85,9 @@ impl Refused {
 fn of_artifacts(error: &AccessError, id: Option<&RequestId>) -> ApiError {
     use mlrs_artifacts::StoreError as Store;
     match error {
-        AccessError::NotServed => ApiError::new(ErrorCode::NotImplemented, error.to_string()),
+        AccessError::NotServed | AccessError::Unsupported(_) => {
+            ApiError::new(ErrorCode::NotImplemented, error.to_string())
+        }
         AccessError::Foreign | AccessError::Host(_) | AccessError::Path(_) => {
             ApiError::new(ErrorCode::InvalidParameterValue, error.to_string())
         }
@@ -97,6 +99,19 @@ fn of_artifacts(error: &AccessError, id: Option<&RequestId>) -> ApiError {
             ErrorCode::InvalidParameterValue,
             format!("Artifact path refers to a directory, not a file: '{path}'"),
         ),
+        AccessError::Store(Store::NoSuchUpload { path, .. }) => ApiError::new(
+            ErrorCode::ResourceDoesNotExist,
+            format!("No such multipart upload of '{path}'"),
+        ),
+        AccessError::Store(Store::PartsRefused { path, .. }) => {
+            log(error, id);
+            ApiError::new(
+                ErrorCode::InvalidParameterValue,
+                format!(
+                    "The artifact store does not make '{path}' of these parts: one is missing, too small or not the one that was sent"
+                ),
+            )
+        }
         AccessError::Store(Store::Content { .. }) => {
             log(error, id);
             ApiError::new(

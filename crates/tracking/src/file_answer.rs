@@ -213,7 +213,8 @@ fn page_type(name: &str) -> String {
     }
 }
 
-fn guessed(name: &str) -> &'static str {
+/// The type of a file by its name, which is as much as its extension tells.
+pub(crate) fn guessed(name: &str) -> &'static str {
     mime_guess::from_ext(extension(name))
         .first_raw()
         .unwrap_or("application/octet-stream")

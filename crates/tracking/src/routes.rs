@@ -20,7 +20,7 @@ use crate::call::{Refused, finish};
 use crate::graphql;
 use crate::handlers::{
     absent, artifacts, experiments, lineage, logged_models, metrics, model_versions, pages,
-    registered_models, runs, server_info,
+    registered_models, runs, server_info, transfers,
 };
 use crate::routing::{Routes, ajax_path, paths, template};
 use crate::state::TrackingState;
@@ -38,7 +38,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// `guard` keeps pages of other sites out; without one, anybody's page may use the server.
 pub fn router(state: TrackingState, prefix: &str, guard: Option<BrowserGuard>) -> Router {
     let table = experiments_and_runs(Routes::new(state.metrics().endpoints()));
-    let table = registry(files(logged_models_and_lineage(table)));
+    let table = registry(direct(files(logged_models_and_lineage(table))));
     let table = web_pages(table);
     let router = table
         .into_router()
@@ -138,7 +138,13 @@ fn files(routes: Routes) -> Routes {
         )
         .upload(
             endpoints::UPLOAD_PROXIED_ARTIFACT,
+            &paths(endpoints::UPLOAD_PROXIED_ARTIFACT),
             artifacts::upload_proxied,
+        )
+        .upload(
+            endpoints::UPLOAD_ARTIFACT,
+            &[ajax_path(endpoints::UPLOAD_ARTIFACT)],
+            artifacts::upload_to_run,
         )
         .file(
             endpoints::GET_LOGGED_MODEL_ARTIFACT.template,
@@ -150,6 +156,20 @@ fn files(routes: Routes) -> Routes {
             "/model-versions/get-artifact",
             model_versions::download_file,
         )
+}
+
+/// Transfers that do not go through this server.
+fn direct(routes: Routes) -> Routes {
+    routes
+        .named(endpoints::CREATE_MULTIPART_UPLOAD, transfers::create)
+        .named(endpoints::COMPLETE_MULTIPART_UPLOAD, transfers::complete)
+        .named(endpoints::ABORT_MULTIPART_UPLOAD, transfers::abort)
+        .named(
+            endpoints::PRESIGN_PROXIED_DOWNLOAD,
+            transfers::presign_proxied,
+        )
+        .json(endpoints::PRESIGN_UPLOAD, transfers::presign_upload)
+        .json(endpoints::PRESIGN_DOWNLOAD, transfers::presign_download)
 }
 
 fn registry(routes: Routes) -> Routes {

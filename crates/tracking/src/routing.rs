@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter, get, on, put};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
 use http::HeaderMap;
 use mlrs_api::endpoints::AJAX;
 use mlrs_api::{Endpoint, Method};
@@ -146,23 +146,25 @@ impl Routes {
         self.file(path, &[path.to_owned()], handler)
     }
 
-    /// Both paths of an endpoint that takes a file with PUT.
-    pub(crate) fn upload<F, H>(self, endpoint: Endpoint, handler: H) -> Self
+    /// Paths of an endpoint that takes a file. The handler gets the headers, the query and the body.
+    pub(crate) fn upload<F, H>(self, endpoint: Endpoint, paths: &[String], handler: H) -> Self
     where
         F: Future<Output = Result<Response, Refused>> + Send + 'static,
-        H: Fn(TrackingState, Named, HeaderMap, Body) -> F + Clone + Send + Sync + 'static,
+        H: Fn(TrackingState, Named, HeaderMap, String, Body) -> F + Clone + Send + Sync + 'static,
     {
-        let counted = (self.counted).endpoint(&template(endpoint), label(Method::Put));
+        let counted = (self.counted).endpoint(&template(endpoint), label(endpoint.method));
         let answer = async move |State(state): State<TrackingState>,
                                  parts: RawPathParams,
                                  request: Request| {
             let (head, body) = request.into_parts();
             let headers = head.headers.clone();
-            let taken = handler(state, Named::new(&parts), headers, body);
+            let query = head.uri.query().unwrap_or_default().to_owned();
+            let taken = handler(state, Named::new(&parts), headers, query, body);
             finish(&counted, &head, async |_| taken.await).await
         };
-        let route = |routes: Self, path: &String| routes.routed(path, put(answer.clone()));
-        paths(endpoint).iter().fold(self, route)
+        let method = filter(endpoint.method);
+        let route = |routes: Self, path: &String| routes.routed(path, on(method, answer.clone()));
+        paths.iter().fold(self, route)
     }
 
     fn routed(self, path: &str, route: MethodRouter<TrackingState>) -> Self {

@@ -29,10 +29,14 @@ pub struct TrackingSettings {
     pub source_pattern: SourcePattern,
     /// Limits on GraphQL documents.
     pub graphql: GraphqlLimits,
+    /// Seconds that an address for a download is good for when the request does not say:
+    /// `MLFLOW_PRESIGNED_DOWNLOAD_URL_TTL_SECONDS`, from 1 to 604,800.
+    pub download_seconds: u32,
 }
 
 impl Default for TrackingSettings {
-    /// 16 MiB a body, 256 MiB together, 30 s to receive; values are cut, any source is taken.
+    /// 16 MiB a body, 256 MiB together, 30 s to receive; values are cut, any source is taken;
+    /// addresses are good for 5 min.
     fn default() -> Self {
         Self {
             body_bytes: 16 << 20,
@@ -41,6 +45,7 @@ impl Default for TrackingSettings {
             truncate: Truncate::Cut,
             source_pattern: SourcePattern::default(),
             graphql: GraphqlLimits::default(),
+            download_seconds: 300,
         }
     }
 }
@@ -142,6 +147,10 @@ impl TrackingState {
 
     pub(crate) fn source_pattern(&self) -> &SourcePattern {
         &self.0.settings.source_pattern
+    }
+
+    pub(crate) fn download_seconds(&self) -> i64 {
+        i64::from(self.0.settings.download_seconds)
     }
 
     pub(crate) fn limits(&self) -> &BodyLimits {

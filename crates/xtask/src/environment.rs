@@ -1,4 +1,5 @@
-//! The Python environment of the tests: MLflow itself, pinned, in a folder that git ignores.
+//! The Python environment of the tests: MLflow itself, pinned, in a folder that git ignores; and an
+//! Azure store beside it.
 //!
 //! A stamp beside it holds the fingerprint of the requirements, so that a second run has nothing
 //! to do and a changed requirement makes the environment anew.
@@ -11,6 +12,9 @@ use mlrs_testing::{fingerprint, home, workspace_root};
 
 /// The requirements of the tests, from the root of the workspace.
 const REQUIREMENTS: &str = "tests/python/requirements.txt";
+
+/// What Azurite is installed from, by npm.
+const AZURITE: &str = "tests/azurite/package.json";
 
 /// The requirements of MLServer.
 const MLSERVER: &str = "crates/xtask/bench/mlserver-requirements.txt";
@@ -27,6 +31,33 @@ pub fn python() -> anyhow::Result<PathBuf> {
         return Ok(PathBuf::from(given));
     }
     environment("venv", REQUIREMENTS)
+}
+
+/// Azurite's blob store; installed when it is not there.
+pub fn azurite() -> anyhow::Result<PathBuf> {
+    if let Some(given) = std::env::var_os("MLRS_TEST_AZURITE") {
+        return Ok(PathBuf::from(given));
+    }
+    let requirements = workspace_root().join(AZURITE);
+    let wanted = fingerprint(std::slice::from_ref(&requirements))?;
+    let folder = home().join("azurite");
+    let stamp = folder.join("requirements.stamp");
+    let program = folder.join("node_modules/.bin/azurite-blob");
+    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && program.exists() {
+        return Ok(program);
+    }
+    println!("installing Azurite into `{}`", folder.display());
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("could not make `{}`", folder.display()))?;
+    std::fs::copy(&requirements, folder.join("package.json"))
+        .context("could not copy the requirements of Azurite")?;
+    run(Command::new("npm")
+        .args(["install", "--no-package-lock", "--no-audit", "--no-fund"])
+        .args(["--ignore-scripts", "--loglevel", "error"])
+        .current_dir(&folder))
+    .context("Azurite could not be installed with `npm`")?;
+    std::fs::write(&stamp, wanted).context("could not write the stamp of Azurite")?;
+    Ok(program)
 }
 
 /// The interpreter of an environment that holds MLServer; made when it is not there.
@@ -129,6 +160,9 @@ mod tests {
             assert!(lines.contains(&mlflow), "{lines:?}");
             assert!(lines.iter().all(|line| line.contains("==")), "{lines:?}");
         }
+        let text = std::fs::read_to_string(workspace_root().join(AZURITE)).unwrap();
+        let (_, version) = text.split_once("\"azurite\": \"").unwrap();
+        assert!(version.starts_with(|first: char| first.is_ascii_digit()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use mlrs_testing::{SKIPPED_FILE, home, workspace_root};
 
-use crate::environment::{onnxruntime_library, python, run};
+use crate::environment::{azurite, onnxruntime_library, python, run};
 
 /// What the tests are told of this machine.
 struct Surroundings {
@@ -36,6 +36,10 @@ impl Surroundings {
                 variables.push(("MLRS_TEST_PYTHON", python));
             }
             Err(error) => missing.push(format!("SKIPPED: Python: {error:#}")),
+        }
+        match azurite() {
+            Ok(program) => variables.push(("MLRS_TEST_AZURITE", program)),
+            Err(error) => missing.push(format!("SKIPPED: Azure: {error:#}")),
         }
         Ok(Self {
             variables,

@@ -60,3 +60,13 @@ pub const VERSIONS_PAGE: i64 = 200_000;
 pub const REGISTRY_TAG_VALUE: usize = 100_000;
 /// Characters of an alias.
 pub const ALIAS: usize = 255;
+/// Parts of an upload; S3's own limit.
+pub const UPLOAD_PARTS: i64 = 10_000;
+/// Characters of what a store calls an upload or a part.
+pub const UPLOAD_ID: usize = 2048;
+/// Seconds that a signed address may be good for; a week, which is the clouds' own limit.
+pub const ADDRESS_SECONDS: i64 = 604_800;
+/// Seconds that an address for an upload is good for when the request does not say.
+pub const DEFAULT_UPLOAD_SECONDS: i64 = 900;
+/// Bytes of a file that MLflow's pages upload.
+pub const PAGE_UPLOAD: usize = 10 << 20;

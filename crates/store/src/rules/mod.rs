@@ -14,6 +14,7 @@ mod names;
 pub mod registry;
 pub mod runs;
 mod source_pattern;
+pub mod transfers;
 pub mod values;
 
 pub use hosts::HostPolicy;

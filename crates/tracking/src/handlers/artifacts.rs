@@ -9,10 +9,13 @@ use http::HeaderMap;
 use mlrs_api::artifacts::{
     FileInfo, ListLoggedModelArtifactsRequest, ListProxiedArtifactsRequest,
     ListProxiedArtifactsResponse, ListRunArtifactsRequest, ListRunArtifactsResponse,
+    UploadArtifactRequest,
 };
 use mlrs_artifacts::{ArtifactPath, Content};
 use mlrs_http::body::discard;
+use mlrs_http::{AdmittedBody, BodyError, BodyLimits};
 use mlrs_store::StoreError;
+use mlrs_store::rules::limits::PAGE_UPLOAD;
 use mlrs_store::rules::runs::run_id_of;
 use mlrs_store::rules::values::required;
 
@@ -37,12 +40,20 @@ async fn list(root: &Root, path: &ArtifactPath) -> Result<Vec<FileInfo>, AccessE
     Ok(entries.into_iter().map(file).collect())
 }
 
-async fn artifact_uri_of_run(state: &TrackingState, run_id: String) -> Result<String, StoreError> {
+/// Where the artifacts of a run are.
+pub(crate) async fn artifact_uri_of_run(
+    state: &TrackingState,
+    run_id: String,
+) -> Result<String, StoreError> {
     let run = state.store()?.run(run_id).await?;
     Ok(run.info.artifact_uri.unwrap_or_default())
 }
 
-async fn artifact_uri_of_model(state: &TrackingState, id: String) -> Result<String, StoreError> {
+/// Where the artifacts of a logged model are.
+pub(crate) async fn artifact_uri_of_model(
+    state: &TrackingState,
+    id: String,
+) -> Result<String, StoreError> {
     let model = state.store()?.logged_model(id, false).await?;
     Ok(model.info.artifact_uri.unwrap_or_default())
 }
@@ -119,6 +130,7 @@ pub(crate) async fn upload_proxied(
     state: TrackingState,
     named: Named,
     headers: HeaderMap,
+    _query: String,
     body: Body,
 ) -> Result<Response, Refused> {
     let mut pieces = body.into_data_stream();
@@ -154,6 +166,66 @@ fn received(pieces: &mut BodyDataStream, patience: Duration) -> Content<'_> {
         Some((piece, pieces))
     })
     .boxed()
+}
+
+/// A file of a run from MLflow's pages: `/ajax-api/2.0/mlflow/upload-artifact?run_uuid=&path=`.
+pub(crate) async fn upload_to_run(
+    state: TrackingState,
+    _named: Named,
+    headers: HeaderMap,
+    query: String,
+    body: Body,
+) -> Result<Response, Refused> {
+    match place_in_run(&state, &query).await {
+        Ok((root, place)) => {
+            let read = read_small(&state, &headers, body).await?;
+            let content = stream::iter([Ok(read.bytes.clone())]).boxed();
+            let written = root.store().create(&place, content).await;
+            written.map_err(AccessError::from)?;
+            Ok(Response::new(Body::empty()))
+        }
+        Err(refused) => {
+            discard(&headers, body).await;
+            Err(refused)
+        }
+    }
+}
+
+/// Where a file of a run goes that its pages upload.
+async fn place_in_run(state: &TrackingState, query: &str) -> Result<(Root, ArtifactPath), Refused> {
+    let request: UploadArtifactRequest = crate::sent::query(query)?;
+    let said = |value: &Option<String>, name| {
+        let value = value.clone().filter(|value| !value.is_empty());
+        value.ok_or_else(|| StoreError::invalid(format!("Request must specify {name}.")))
+    };
+    let run_id = said(&request.run_uuid, "run_uuid")?;
+    let path = path_of(Some(&said(&request.path, "path")?))?;
+    let uri = artifact_uri_of_run(state, run_id).await?;
+    let root = state.artifacts().root(&uri)?;
+    let place = root.place(&path)?;
+    Ok((root, place))
+}
+
+/// A body of the size that MLflow's pages may upload.
+async fn read_small(
+    state: &TrackingState,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<AdmittedBody, Refused> {
+    let limits = BodyLimits {
+        bytes: PAGE_UPLOAD,
+        ..*state.limits()
+    };
+    match mlrs_http::body::read(headers, body, &limits, state.budget()).await {
+        Ok(read) if read.bytes.is_empty() => {
+            Err(StoreError::invalid("Request must specify data.").into())
+        }
+        Ok(read) => Ok(read),
+        Err(BodyError::TooLarge { .. }) => {
+            Err(StoreError::invalid("Artifact size is too large. Max size is 10MB.").into())
+        }
+        Err(error) => Err(Refused::Http(error.into())),
+    }
 }
 
 /// A file of a run: `/get-artifact?run_id=&path=`.

@@ -11,6 +11,7 @@ pub(crate) mod pages;
 pub(crate) mod registered_models;
 pub(crate) mod runs;
 pub(crate) mod server_info;
+pub(crate) mod transfers;
 
 use mlrs_store::Page;
 use mlrs_store::search::page_token;
