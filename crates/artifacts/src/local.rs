@@ -12,6 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tokio::fs;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, SeekFrom};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
@@ -20,6 +21,8 @@ use crate::store::{ArtifactStore, Content, Entry, Opened, Stat, StoreError};
 
 /// The folder below the root where files are while they are written. It is not listed.
 const UPLOADS: &str = ".mlrs-uploads";
+/// Bytes of a file that is being written after which they are made durable.
+const SYNC_AFTER: u64 = 64 << 20;
 /// How often the folder for uploads may go away before a file in it is opened.
 const CREATE_ATTEMPTS: usize = 100;
 
@@ -214,7 +217,8 @@ impl LocalStore {
     ) -> Result<u64, StoreError> {
         let fail = Self::local(&part.0);
         file.set_max_buf_size(2 << 20);
-        let mut size = 0;
+        let (mut size, mut synced) = (0, 0);
+        let mut syncing = Syncing::default();
         while let Some(piece) = content.next().await {
             let piece = piece.map_err(|source| StoreError::Content {
                 path: path.clone(),
@@ -222,8 +226,13 @@ impl LocalStore {
             })?;
             size += piece.len() as u64;
             file.write_all(&piece).await.map_err(&fail)?;
+            if size - synced >= SYNC_AFTER {
+                syncing.start(&mut file).await.map_err(&fail)?;
+                synced = size;
+            }
         }
         file.flush().await.map_err(&fail)?;
+        syncing.end().await.map_err(&fail)?;
         file.sync_data().await.map_err(&fail)?;
         Ok(size)
     }
@@ -247,6 +256,29 @@ fn is_absent(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
+}
+
+/// Makes durable what is written of a file while more of it comes, so that little is left to wait
+/// for at its end, and few pages wait for the disk.
+#[derive(Default)]
+struct Syncing(Option<JoinHandle<io::Result<()>>>);
+
+impl Syncing {
+    /// Begins with what is written by now, after what it began with before.
+    async fn start(&mut self, file: &mut fs::File) -> io::Result<()> {
+        self.end().await?;
+        let file = file.try_clone().await?.into_std().await;
+        self.0 = Some(spawn_blocking(move || file.sync_data()));
+        Ok(())
+    }
+
+    /// Waits. A failure is told here and to nobody again: the system reports it once for a file.
+    async fn end(&mut self) -> io::Result<()> {
+        match self.0.take() {
+            Some(task) => task.await.map_err(io::Error::other)?,
+            None => Ok(()),
+        }
+    }
 }
 
 /// A file that is being written; it goes with this value, unless it has been renamed.
