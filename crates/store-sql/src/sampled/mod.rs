@@ -94,17 +94,23 @@ fn ask(
     series: Series<'_>,
     points: u64,
 ) -> Result<Vec<ChosenOfRun>, StoreError> {
+    let dialect = connection.dialect();
     let mut statement = Statement::new(
-        "SELECT run_uuid, step, place FROM (SELECT run_uuid, step, row, row - first AS place, \
-         total, points, total / points AS size, total % points AS larger FROM (",
+        "SELECT run_uuid, step, place FROM (SELECT n.run_uuid, n.step, n.row, \
+         n.row - n.first AS place, t.total, t.points, t.total / t.points AS size, \
+         t.total % t.points AS larger FROM (SELECT m.run_uuid, m.step, \
+         row_number() OVER run - 1 AS row, rank() OVER run - 1 AS first",
     );
-    let rows = "SELECT m.run_uuid, m.step, row_number() OVER run - 1 AS row, \
-         rank() OVER run - 1 AS first, count(*) OVER (PARTITION BY m.run_uuid) AS total, CAST(";
-    statement.push(rows).bind(points as i64);
-    statement.push(" AS bigint) AS points");
-    series.from(&mut statement, connection.dialect());
+    series.from(&mut statement, dialect);
+    // Counted on its own: a count beside the numbers would have all rows held.
     statement.push(
-        " WINDOW run AS (PARTITION BY m.run_uuid ORDER BY m.step)) numbered) dealt \
+        " WINDOW run AS (PARTITION BY m.run_uuid ORDER BY m.step)) n JOIN \
+         (SELECT m.run_uuid, count(*) AS total, CAST(",
+    );
+    statement.bind(points as i64).push(" AS bigint) AS points");
+    series.from(&mut statement, dialect);
+    statement.push(
+        " GROUP BY m.run_uuid) t ON t.run_uuid = n.run_uuid) dealt \
          WHERE CASE WHEN total <= points OR row = total - 1 THEN 0 \
          WHEN row >= total - size THEN 1 \
          WHEN row < larger * (size + 1) THEN row % (size + 1) \
