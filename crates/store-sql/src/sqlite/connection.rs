@@ -44,6 +44,11 @@ impl SqliteConnection {
     pub(super) fn new(inner: rusqlite::Connection) -> Self {
         Self { inner }
     }
+
+    /// How many rows were changed since it was opened.
+    pub(super) fn changes(&self) -> u64 {
+        self.inner.total_changes()
+    }
 }
 
 impl Transactions for SqliteConnection {

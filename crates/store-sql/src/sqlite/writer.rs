@@ -1,7 +1,8 @@
 //! The one that writes: a thread that takes work from a queue and commits it in groups.
 //!
-//! Each piece of work runs in a savepoint, so that one that fails takes nothing of the others with
-//! it. Their answers are given after the commit: what was acknowledged is on the disk.
+//! A piece that fails takes nothing of the others with it. Mostly it fails before it has changed
+//! anything; if not, the whole group is undone and done again, each piece in a savepoint. Answers are
+//! given after the commit: what was acknowledged is on the disk.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,7 +13,7 @@ use mlrs_store::StoreError;
 use tokio::sync::oneshot;
 
 use super::connection::SqliteConnection;
-use crate::connection::{Connection, Transactions as _};
+use crate::connection::{Connection, SqlError, Transactions as _};
 
 /// Pieces of work of one commit.
 const MOST: usize = 512;
@@ -20,26 +21,30 @@ const MOST: usize = 512;
 /// A commit waits no longer than this for more work that is there already.
 const LONGEST: Duration = Duration::from_millis(50);
 
-/// What is told after the commit: that it is durable, or why not.
-type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-
 /// A piece of work that waits.
 trait Job: Send {
-    /// Does it; what it did stays only when [`Done::keep`] says so.
-    fn run(self: Box<Self>, connection: &mut SqliteConnection) -> Done;
-    /// Tells that it cannot be done.
-    fn refuse(self: Box<Self>, error: StoreError);
+    /// Does it, also once more after what it did was undone.
+    fn run(&mut self, connection: &mut SqliteConnection) -> Ran;
+    /// Tells how it went: as the last run says, if that is durable.
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-struct Done {
-    keep: bool,
-    finish: Finish,
+/// How a piece of work went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ran {
+    /// What it did is to stay.
+    Done,
+    /// A rule or the state of the database was against it.
+    Refused,
+    /// A statement failed, or it panicked.
+    Failed,
 }
 
 /// Work, and who waits for it. Nobody may be there to hear the answer any more; what is done stays
 /// done.
 struct Waiting<T, W> {
     work: W,
+    outcome: Option<Result<T, StoreError>>,
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
 
@@ -48,20 +53,30 @@ where
     T: Send + 'static,
     W: Fn(&mut dyn Connection) -> Result<T, StoreError> + Send,
 {
-    fn run(self: Box<Self>, connection: &mut SqliteConnection) -> Done {
-        let Self { work, answer } = *self;
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)))
+    fn run(&mut self, connection: &mut SqliteConnection) -> Ran {
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(connection)))
             .unwrap_or_else(|_| Err(StoreError::Internal("the work panicked".into())));
-        Done {
-            keep: outcome.is_ok(),
-            finish: Box::new(move |committed| {
-                let _ = answer.send(outcome.and_then(|value| committed.map(|()| value)));
-            }),
-        }
+        let ran = match &outcome {
+            Ok(_) => Ran::Done,
+            Err(StoreError::Internal(_) | StoreError::Unavailable(_)) => Ran::Failed,
+            Err(_) => Ran::Refused,
+        };
+        self.outcome = Some(outcome);
+        ran
     }
 
-    fn refuse(self: Box<Self>, error: StoreError) {
-        let _ = self.answer.send(Err(error));
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
+        let Self {
+            outcome, answer, ..
+        } = *self;
+        // A refusal needs no commit, and says more than the failure of one.
+        let told = match (outcome, committed) {
+            (Some(Err(refused)), _) => Err(refused),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (_, Err(error)) => Err(error),
+            (None, Ok(())) => Err(StoreError::Internal("the work was not done".into())),
+        };
+        let _ = answer.send(told);
     }
 }
 
@@ -93,7 +108,11 @@ impl Writer {
         W: Fn(&mut dyn Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let (answer, told) = oneshot::channel();
-        let job: Box<dyn Job> = Box::new(Waiting { work, answer });
+        let job: Box<dyn Job> = Box::new(Waiting {
+            work,
+            outcome: None,
+            answer,
+        });
         let sent = self
             .jobs
             .as_ref()
@@ -118,68 +137,159 @@ impl Drop for Writer {
 
 fn work(mut connection: SqliteConnection, queue: &Receiver<Box<dyn Job>>) {
     while let Ok(first) = queue.recv() {
-        if let Err(error) = connection.run("BEGIN IMMEDIATE") {
-            connection.undo();
-            tracing::error!(%error, cause = ?std::error::Error::source(&error), "a transaction cannot begin");
-            first.refuse(error.into());
-            continue;
-        }
-        let finishes = group(&mut connection, first, queue);
-        let committed = connection.run("COMMIT").map_err(StoreError::from);
+        let mut jobs = Vec::new();
+        let committed = group(&mut connection, first, queue, &mut jobs);
         if committed.is_err() {
             connection.undo();
         }
-        tell(finishes, committed);
+        tell(jobs, committed);
     }
 }
 
-/// Runs the first piece of work and what queued behind it.
+/// Runs the first piece of work and what queued behind it, and commits.
 fn group(
     connection: &mut SqliteConnection,
     first: Box<dyn Job>,
     queue: &Receiver<Box<dyn Job>>,
-) -> Vec<Finish> {
+    jobs: &mut Vec<Box<dyn Job>>,
+) -> Result<(), SqlError> {
     let end = Instant::now() + LONGEST;
-    let mut finishes = Vec::new();
-    let mut next = Some(first);
-    while let Some(job) = next {
-        finishes.push(in_savepoint(connection, job));
-        let more = finishes.len() < MOST && Instant::now() < end;
-        next = if more { queue.try_recv().ok() } else { None };
+    jobs.push(first);
+    connection.run("BEGIN IMMEDIATE")?;
+    let (mut clean, mut ran) = (true, 0);
+    while let Some(job) = jobs.get_mut(ran) {
+        clean = run_plainly(connection, &mut **job);
+        ran += 1;
+        if clean && ran < MOST && Instant::now() < end {
+            jobs.extend(queue.try_recv().ok());
+        }
     }
-    finishes
+    if !clean {
+        connection.undo();
+        connection.run("BEGIN IMMEDIATE")?;
+        for job in jobs {
+            run_in_savepoint(connection, &mut **job)?;
+        }
+    }
+    connection.run("COMMIT")
 }
 
-fn in_savepoint(connection: &mut SqliteConnection, job: Box<dyn Job>) -> Finish {
-    if let Err(error) = connection.run("SAVEPOINT work") {
-        return Box::new(move |_| job.refuse(error.into()));
+/// Tells whether the transaction holds nothing but what is to stay.
+fn run_plainly(connection: &mut SqliteConnection, job: &mut dyn Job) -> bool {
+    let before = connection.changes();
+    match job.run(connection) {
+        Ran::Done => true,
+        Ran::Refused => connection.changes() == before,
+        // Some failures end the transaction with all that was in it, and not all changes are counted.
+        Ran::Failed => false,
     }
-    let done = job.run(connection);
-    let ended = if done.keep {
-        connection.run("RELEASE work")
-    } else {
-        connection
-            .run("ROLLBACK TO work")
-            .and_then(|()| connection.run("RELEASE work"))
+}
+
+fn run_in_savepoint(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), SqlError> {
+    connection.run("SAVEPOINT work")?;
+    if job.run(connection) != Ran::Done {
+        connection.run("ROLLBACK TO work")?;
+    }
+    connection.run("RELEASE work")
+}
+
+fn tell(jobs: Vec<Box<dyn Job>>, committed: Result<(), SqlError>) {
+    let Err(error) = committed else {
+        for job in jobs {
+            job.finish(Ok(()));
+        }
+        return;
     };
-    match ended {
-        Ok(()) => done.finish,
-        // Some failures end the transaction by themselves; the commit will say so.
-        Err(error) => {
-            let finish = done.finish;
-            Box::new(move |_| finish(Err(error.into())))
-        }
+    tracing::error!(%error, cause = ?std::error::Error::source(&error), "a commit failed");
+    let mut error = Some(StoreError::from(error));
+    for job in jobs {
+        let error = error.take();
+        let failed = || StoreError::Unavailable("the commit failed".into());
+        job.finish(Err(error.unwrap_or_else(failed)));
     }
 }
 
-fn tell(finishes: Vec<Finish>, committed: Result<(), StoreError>) {
-    match committed {
-        Ok(()) => finishes.into_iter().for_each(|finish| finish(Ok(()))),
-        Err(error) => {
-            tracing::error!(%error, cause = ?std::error::Error::source(&error), "a commit failed");
-            for finish in finishes {
-                finish(Err(StoreError::Unavailable("the commit failed".into())));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::all;
+
+    type Answer = oneshot::Receiver<Result<(), StoreError>>;
+
+    /// Work that adds rows, and then may fail.
+    fn job(
+        rows: &'static [i64],
+        end: fn(&mut dyn Connection) -> Result<(), StoreError>,
+    ) -> (Box<dyn Job>, Answer) {
+        let (answer, told) = oneshot::channel();
+        let work = move |connection: &mut dyn Connection| {
+            for row in rows {
+                connection.execute("INSERT INTO t VALUES (?)", &[(*row).into()])?;
             }
+            end(connection)
+        };
+        let outcome = None;
+        let job = Waiting {
+            work,
+            outcome,
+            answer,
+        };
+        (Box::new(job), told)
+    }
+
+    fn fine(rows: &'static [i64]) -> (Box<dyn Job>, Answer) {
+        job(rows, |_| Ok(()))
+    }
+
+    fn refused(_: &mut dyn Connection) -> Result<(), StoreError> {
+        Err(StoreError::invalid("no"))
+    }
+
+    fn lost(connection: &mut dyn Connection) -> Result<(), StoreError> {
+        connection.execute("ROLLBACK", &[])?;
+        Err(StoreError::Internal("the transaction is gone".into()))
+    }
+
+    fn panicked(_: &mut dyn Connection) -> Result<(), StoreError> {
+        panic!("on purpose")
+    }
+
+    /// What is told of each piece of work when all queued together, and the rows that stay.
+    fn outcome(jobs: Vec<(Box<dyn Job>, Answer)>) -> (Vec<bool>, Vec<i64>) {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || rusqlite::Connection::open(folder.path().join("t.db")).unwrap();
+        let table = "CREATE TABLE t (x INTEGER PRIMARY KEY)";
+        open().execute_batch(table).unwrap();
+        let (sender, queue) = channel();
+        let (jobs, told): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+        for job in jobs {
+            sender.send(job).unwrap();
         }
+        drop(sender);
+        work(SqliteConnection::new(open()), &queue);
+        let told = told
+            .into_iter()
+            .map(|mut told| told.try_recv().unwrap().is_ok());
+        let mut connection = SqliteConnection::new(open());
+        let rows = all(&mut connection, "SELECT x FROM t ORDER BY x", &[], |row| {
+            Ok(row.integer(0)?.unwrap_or_default())
+        });
+        (told.collect(), rows.unwrap())
+    }
+
+    #[test]
+    fn what_fails_takes_nothing_of_the_others_with_it() {
+        for end in [refused, panicked] {
+            let twice = fine(&[3]);
+            let jobs = vec![fine(&[1]), job(&[2], end), job(&[], end), fine(&[3]), twice];
+            let told = vec![true, false, false, true, false];
+            assert_eq!(outcome(jobs), (told, vec![1, 3]));
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_is_gone_is_told_to_all_that_were_in_it() {
+        let jobs = vec![fine(&[1]), job(&[2], lost), fine(&[3])];
+        assert_eq!(outcome(jobs), (vec![false, false, true], vec![3]));
     }
 }
