@@ -7,20 +7,10 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use mlrs_testing::{Answer, Client, MlrsServer, Postgres, skipped};
+use mlrs_testing::{Client, MlrsServer, Postgres, skipped};
 use serde_json::{Value, json};
 
-fn api(server: &MlrsServer, path: &str) -> String {
-    format!("{}/api/2.0/mlflow/{path}", server.address())
-}
-
-fn post(client: &Client, url: &str, body: &Value) -> Result<Answer, mlrs_testing::Error> {
-    client.post(url, Some("application/json"), body.to_string().as_bytes())
-}
-
-fn parsed(answer: &Answer) -> Value {
-    serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"))
-}
+use crate::ask::{api, parsed, post};
 
 fn new_run(client: &Client, server: &MlrsServer) -> String {
     let answer = post(

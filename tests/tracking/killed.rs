@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mlrs_testing::{Answer, Client, MlrsServer, Postgres, skipped};
+use mlrs_testing::{Client, MlrsServer, Postgres, skipped};
 use serde_json::{Value, json};
+
+use crate::ask::{api, parsed, post};
 
 /// Clients at the same time: more than there are connections to a database.
 const CLIENTS: usize = 24;
@@ -17,18 +19,6 @@ const ENOUGH: usize = 10 * CLIENTS;
 
 /// How long that may take.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-fn api(server: &MlrsServer, path: &str) -> String {
-    format!("{}/api/2.0/mlflow/{path}", server.address())
-}
-
-fn post(client: &Client, url: &str, body: &Value) -> Result<Answer, mlrs_testing::Error> {
-    client.post(url, Some("application/json"), body.to_string().as_bytes())
-}
-
-fn parsed(answer: &Answer) -> Value {
-    serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{answer:?}"))
-}
 
 /// What a client sent to its run, and what of it was acknowledged.
 struct Logged {

@@ -12,6 +12,7 @@
 )]
 
 mod allowed;
+mod ask;
 mod client;
 mod client_rust;
 mod commands;

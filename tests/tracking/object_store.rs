@@ -5,9 +5,7 @@ use std::process::Command;
 use mlrs_testing::{AzureServer, Client, MlrsServer, S3Server, python, skipped};
 use serde_json::Value;
 
-fn artifacts(server: &MlrsServer) -> String {
-    format!("{}/api/2.0/mlflow-artifacts/artifacts", server.address())
-}
+use crate::ask::artifacts;
 
 fn paths(client: &Client, url: &str) -> Vec<String> {
     let answer = client.get(url).unwrap();

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use mlrs_testing::{Client, MlrsServer, S3Server, skipped};
 
+use crate::ask::artifacts;
+
 /// What answers of the store pass through, as long as it is open.
 #[derive(Default)]
 struct Valve {
@@ -75,10 +77,6 @@ fn copy(mut from: TcpStream, mut to: TcpStream, before: impl Fn()) {
         }
     }
     let _ = to.shutdown(Shutdown::Write);
-}
-
-fn artifacts(server: &MlrsServer) -> String {
-    format!("{}/api/2.0/mlflow-artifacts/artifacts", server.address())
 }
 
 #[test]
