@@ -4,6 +4,7 @@
 //! small event loop of its own, which the thread that works drives while it waits: no statement costs
 //! a hop to another thread.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -23,6 +24,10 @@ const MOST_PREPARED: usize = 256;
 
 /// Rows that are on their way at once when one statement runs for many.
 const PIPELINED: usize = 128;
+
+/// Rows that go into one statement where it takes several: each statement costs as much as writing
+/// some rows.
+const TOGETHER: usize = 64;
 
 /// A connection, used by one thread at a time.
 pub(super) struct PostgresConnection {
@@ -154,10 +159,14 @@ impl PostgresConnection {
         self.events.wait(self.client.batch_execute(sql))
     }
 
-    fn prepare(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Statement, SqlError> {
+    fn prepare<'v, V: Borrow<Value<'v>>>(
+        &mut self,
+        sql: &str,
+        values: &[V],
+    ) -> Result<Statement, SqlError> {
         let key = Prepared {
             sql: sql.to_owned(),
-            types: values.iter().map(type_of).collect(),
+            types: values.iter().map(|value| type_of(value.borrow())).collect(),
         };
         if let Some(statement) = self.prepared.get(&key) {
             return Ok(statement.clone());
@@ -183,6 +192,19 @@ fn type_of(value: &Value<'_>) -> Type {
         Value::Bool(_) => Type::BOOL,
         Value::Null | Value::Text(_) => Type::UNKNOWN,
     }
+}
+
+/// A statement for one row as one for [`TOGETHER`] of them, where it takes them and so many are there.
+/// One that changes rows which are there already may not meet the same row twice, so it stays as it is.
+fn for_rows(sql: &str, rows: usize) -> Option<String> {
+    let (before, rest) = sql.split_once(" VALUES (")?;
+    let (row, after) = rest.split_once(')')?;
+    let is_plain = row.chars().all(|letter| matches!(letter, '?' | ',' | ' '));
+    if rows != TOGETHER || !is_plain || after.contains("DO UPDATE") {
+        return None;
+    }
+    let all = vec![format!("({row})"); rows].join(", ");
+    Some(format!("{before} VALUES {all}{after}"))
 }
 
 /// The statement with `$1`, `$2`, … for each `?`. No statement of this crate has one in a literal.
@@ -257,14 +279,24 @@ impl Connection for PostgresConnection {
                 return Ok(());
             }
             let mut statements = Vec::with_capacity(rows.len());
-            for row in &rows {
-                statements.push(self.prepare(sql, row)?);
+            for group in rows.chunks(TOGETHER) {
+                match for_rows(sql, group.len()) {
+                    Some(text) => {
+                        let values: Vec<&Value<'_>> = group.iter().flatten().collect();
+                        statements.push((self.prepare(&text, &values)?, values));
+                    }
+                    None => {
+                        for row in group {
+                            let values: Vec<&Value<'_>> = row.iter().collect();
+                            statements.push((self.prepare(sql, &values)?, values));
+                        }
+                    }
+                }
             }
             // All are sent before the first answer is awaited.
             let sent = statements
                 .iter()
-                .zip(&rows)
-                .map(|(statement, row)| self.client.execute_raw(statement, row));
+                .map(|(statement, values)| self.client.execute_raw(statement, values.iter()));
             self.events.wait(try_join_all(sent))?;
         }
     }
@@ -346,6 +378,29 @@ mod tests {
             "SELECT 1 WHERE a = $1 AND b IN ($2, $3)"
         );
         assert_eq!(numbered("SELECT 1"), "SELECT 1");
+    }
+
+    #[test]
+    fn rows_go_together_where_they_can() {
+        let found = for_rows(
+            "INSERT INTO t (a, b) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            TOGETHER,
+        );
+        let found = found.unwrap();
+        assert!(found.starts_with("INSERT INTO t (a, b) VALUES (?, ?), (?, ?), "));
+        assert!(found.ends_with(", (?, ?) ON CONFLICT DO NOTHING"));
+        assert_eq!(found.matches('?').count(), 2 * TOGETHER);
+        for (sql, rows) in [
+            ("INSERT INTO t VALUES (?)", TOGETHER - 1),
+            ("INSERT INTO t VALUES (abs(?))", TOGETHER),
+            (
+                "INSERT INTO t VALUES (?) ON CONFLICT (a) DO UPDATE SET a = 1",
+                TOGETHER,
+            ),
+            ("DELETE FROM t WHERE a = ?", TOGETHER),
+        ] {
+            assert_eq!(for_rows(sql, rows), None, "{sql}");
+        }
     }
 
     #[test]
