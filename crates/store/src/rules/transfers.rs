@@ -157,14 +157,10 @@ pub fn check_direct(uri: &str, transfer: Transfer) -> Result<(), StoreError> {
 mod tests {
     use super::*;
 
-    fn text(value: &str) -> Option<String> {
-        Some(value.to_owned())
-    }
-
     fn part(number: i64, etag: &str) -> MultipartUploadPart {
         MultipartUploadPart {
             part_number: Some(number),
-            etag: text(etag),
+            etag: Some(etag.to_owned()),
             url: None,
         }
     }
@@ -176,9 +172,9 @@ mod tests {
             ("/home/anna/a b.bin", "a b.bin"),
             ("C:\\Users\\anna\\a.bin", "a.bin"),
         ] {
-            assert_eq!(file_name(&text(path)).unwrap(), name);
+            assert_eq!(file_name(&Some(path.to_owned())).unwrap(), name);
         }
-        for path in [None, text(""), text("folder/")] {
+        for path in [None, Some(String::new()), Some("folder/".to_owned())] {
             assert!(file_name(&path).is_err(), "{path:?}");
         }
     }
@@ -214,15 +210,15 @@ mod tests {
         ] {
             assert!(finished_parts(&refused).is_err());
         }
-        assert!(upload_id(&text("a\nb")).is_err());
+        assert!(upload_id(&Some("a\nb".to_owned())).is_err());
         assert_eq!(upload_id(&None).unwrap(), "");
     }
 
     #[test]
     fn an_address_is_for_one_owner_and_a_while() {
         let request = |run: &str, model: &str| PresignedUrlRequest {
-            run_id: text(run),
-            model_id: text(model),
+            run_id: Some(run.to_owned()),
+            model_id: Some(model.to_owned()),
             ..PresignedUrlRequest::default()
         };
         assert_eq!(owner(&request("r", "")).unwrap(), Owner::Run("r".into()));
