@@ -137,25 +137,33 @@ impl Drop for Writer {
 
 fn work(mut connection: SqliteConnection, queue: &Receiver<Box<dyn Job>>) {
     while let Ok(first) = queue.recv() {
-        let mut jobs = Vec::new();
-        let committed = group(&mut connection, first, queue, &mut jobs);
-        if committed.is_err() {
+        if let Err(error) = connection.run("BEGIN IMMEDIATE") {
             connection.undo();
+            tracing::error!(%error, cause = ?std::error::Error::source(&error), "a transaction cannot begin");
+            first.finish(Err(error.into()));
+            continue;
         }
-        tell(jobs, committed);
+        let mut jobs = vec![first];
+        let committed = group(&mut connection, queue, &mut jobs);
+        if let Err(error) = &committed {
+            connection.undo();
+            tracing::error!(%error, cause = ?std::error::Error::source(error), "a commit failed");
+        }
+        for job in jobs {
+            let failed = |_: &SqlError| StoreError::Unavailable("the commit failed".into());
+            job.finish(committed.as_ref().map(|&()| ()).map_err(failed));
+        }
     }
 }
 
-/// Runs the first piece of work and what queued behind it, and commits.
+/// Runs the first piece of work and what queued behind it in the transaction that has begun, and
+/// commits.
 fn group(
     connection: &mut SqliteConnection,
-    first: Box<dyn Job>,
     queue: &Receiver<Box<dyn Job>>,
     jobs: &mut Vec<Box<dyn Job>>,
 ) -> Result<(), SqlError> {
     let end = Instant::now() + LONGEST;
-    jobs.push(first);
-    connection.run("BEGIN IMMEDIATE")?;
     let (mut clean, mut ran) = (true, 0);
     while let Some(job) = jobs.get_mut(ran) {
         clean = run_plainly(connection, &mut **job);
@@ -191,22 +199,6 @@ fn run_in_savepoint(connection: &mut SqliteConnection, job: &mut dyn Job) -> Res
         connection.run("ROLLBACK TO work")?;
     }
     connection.run("RELEASE work")
-}
-
-fn tell(jobs: Vec<Box<dyn Job>>, committed: Result<(), SqlError>) {
-    let Err(error) = committed else {
-        for job in jobs {
-            job.finish(Ok(()));
-        }
-        return;
-    };
-    tracing::error!(%error, cause = ?std::error::Error::source(&error), "a commit failed");
-    let mut error = Some(StoreError::from(error));
-    for job in jobs {
-        let error = error.take();
-        let failed = || StoreError::Unavailable("the commit failed".into());
-        job.finish(Err(error.unwrap_or_else(failed)));
-    }
 }
 
 #[cfg(test)]
