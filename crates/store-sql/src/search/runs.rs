@@ -331,3 +331,87 @@ fn dataset<'a>(
     text(statement, dialect, column, test);
     statement.push(")");
 }
+
+#[cfg(test)]
+mod tests {
+    use mlrs_api::Tag;
+    use mlrs_api::enums::ViewType;
+    use mlrs_api::metrics::Metric;
+    use mlrs_store::search::runs::{filter, order};
+    use mlrs_store::{Batch, ExperimentStore as _, NewExperiment, NewRun, RunStore as _};
+
+    use super::*;
+    use crate::{DatabaseUri, SqlStore};
+
+    /// Runs of an experiment, each with a metric and a param of its number.
+    async fn fill(store: &SqlStore, experiment_id: i64, runs: u32) {
+        for number in 0..runs {
+            let id = format!("{experiment_id:016}{number:016}");
+            let run = NewRun {
+                id: id.clone(),
+                experiment_id,
+                user_id: String::new(),
+                name: String::new(),
+                start_time: 1,
+                tags: Vec::new(),
+            };
+            store.create_run(run).await.unwrap();
+            let metric = |key: &str, value| Metric {
+                key: key.to_owned(),
+                value,
+                ..Metric::default()
+            };
+            let value = f64::from(number);
+            let batch = Batch {
+                metrics: vec![metric("m", value), metric("n", -value)],
+                params: vec![Tag::new("p", (number % 3).to_string())],
+                tags: Vec::new(),
+            };
+            store.log(id, batch).await.unwrap();
+        }
+    }
+
+    fn search(experiment_id: i64) -> RunSearch {
+        RunSearch {
+            experiment_ids: vec![experiment_id],
+            view: ViewType::ActiveOnly,
+            filter: filter("metrics.m > 10 AND params.p = '1'").unwrap(),
+            order: order(&["metrics.n".to_owned()]).unwrap(),
+            limit: 1000,
+            offset: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_search_for_most_runs_begins_elsewhere_and_finds_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = format!("sqlite:///{}", folder.path().join("mlflow.db").display());
+        let uri = DatabaseUri::parse(&uri).unwrap();
+        let store = SqlStore::open(&uri, "mlflow-artifacts:/").await.unwrap();
+        fill(&store, 0, 150).await;
+        let few = NewExperiment {
+            name: "few".to_owned(),
+            artifact_location: None,
+            tags: Vec::new(),
+            now: 1,
+        };
+        let few = store.create_experiment(few).await.unwrap();
+        fill(&store, few, 20).await;
+        let looked = store.read(move |connection| {
+            let (many, few) = (search(0), search(few));
+            assert!(driver(connection, &few)?.is_none());
+            let driver = driver(connection, &many)?;
+            assert!(matches!(driver, Some(RunClause::Param { .. })));
+            let mut ids = |driver| {
+                let statement = statement(connection.dialect(), &many, driver);
+                let found = all(connection, statement.text(), statement.values(), read)?;
+                Ok::<_, StoreError>(found.into_iter().map(|run| run.run_id).collect::<Vec<_>>())
+            };
+            let plain = ids(None)?;
+            assert_eq!(plain.len(), 46);
+            assert_eq!(ids(driver)?, plain);
+            Ok(())
+        });
+        looked.await.unwrap();
+    }
+}
