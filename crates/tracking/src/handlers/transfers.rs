@@ -12,18 +12,26 @@ use mlrs_store::rules::required;
 use mlrs_store::rules::transfers::{self as rules, Owner, Transfer};
 use serde::de::IgnoredAny;
 
-use crate::artifacts::{AccessError, UPLOAD_IN_PARTS};
+use crate::artifacts::{AccessError, Root, UPLOAD_IN_PARTS};
 use crate::call::{Named, Refused};
 use crate::file_answer::guessed;
 use crate::handlers::Done;
 use crate::handlers::artifacts::{artifact_uri_of_model, artifact_uri_of_run, path_of};
 use crate::state::TrackingState;
 
-/// The place of the artifact: the folder is in the path of the request, the name in its body.
-fn place(named: &Named, name: &str) -> Result<ArtifactPath, Refused> {
+/// The store behind the server, and the place of the artifact in it: the folder is in the path of the
+/// request, the name in its body. A server that serves no artifacts says that first.
+fn target(
+    state: &TrackingState,
+    named: &Named,
+    name: Result<&str, StoreError>,
+) -> Result<(Root, ArtifactPath), Refused> {
+    let root = state.artifacts().proxied()?;
+    let name = name?;
     let folder = path_of(Some(&named.part("artifact_path")))?;
     let name = path_of(Some(name))?;
-    Ok(folder.join(&name).map_err(AccessError::from)?)
+    let place = folder.join(&name).map_err(AccessError::from)?;
+    Ok((root, place))
 }
 
 pub(crate) async fn create(
@@ -31,8 +39,7 @@ pub(crate) async fn create(
     named: Named,
     request: CreateMultipartUploadRequest,
 ) -> Result<CreateMultipartUploadResponse, Refused> {
-    let root = state.artifacts().proxied()?;
-    let place = place(&named, rules::file_name(&request.path)?)?;
+    let (root, place) = target(&state, &named, rules::file_name(&request.path))?;
     let uploads = root.uploads()?;
     let count = rules::part_count(request.num_parts)?;
     let begun = uploads.begin(&place, count).await;
@@ -62,8 +69,7 @@ pub(crate) async fn complete(
     named: Named,
     request: EndMultipartUploadRequest,
 ) -> Result<Done, Refused> {
-    let root = state.artifacts().proxied()?;
-    let place = place(&named, rules::file_name(&request.path)?)?;
+    let (root, place) = target(&state, &named, rules::file_name(&request.path))?;
     let uploads = root.uploads()?;
     let id = rules::upload_id(&request.upload_id)?;
     let finished = |(mark, address): (&str, &str)| FinishedPart {
@@ -82,8 +88,7 @@ pub(crate) async fn abort(
     named: Named,
     request: EndMultipartUploadRequest,
 ) -> Result<Done, Refused> {
-    let root = state.artifacts().proxied()?;
-    let place = place(&named, rules::file_name(&request.path)?)?;
+    let (root, place) = target(&state, &named, rules::file_name(&request.path))?;
     let uploads = root.uploads()?;
     let id = rules::upload_id(&request.upload_id)?;
     let aborted = uploads.abort(&place, id).await;
@@ -119,6 +124,7 @@ pub(crate) async fn presign_upload(
     let lifetime = rules::lifetime(request.expiration, DEFAULT_UPLOAD_SECONDS)?;
     let uri = artifact_uri_of(&state, owner).await?;
     rules::check_direct(&uri, Transfer::Upload)?;
+    // No file is touched through it: the store signs an address, or cannot.
     let root = state.artifacts().root_anywhere(&uri)?;
     let presigned = root.presigned("Presigned upload")?;
     let content_type = guessed(path.name());
