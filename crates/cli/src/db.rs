@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use mlrs_store_sql::check::{self, State};
 use mlrs_store_sql::{DatabaseUri, REVISION, SqlStore};
 
+use crate::connection::runtime;
 use crate::failure::hinted;
 use crate::{database, output, server};
 
@@ -32,11 +33,7 @@ struct Database {
 
 /// Runs `mlrs db`.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         match &arguments.command {
             Command::Upgrade(database) => upgrade(&database::uri(&database.uri)?).await,
             Command::Check(database) => check(&database::uri(&database.uri)?).await,

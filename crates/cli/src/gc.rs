@@ -10,6 +10,7 @@ use mlrs_store::rules::HostPolicy;
 use mlrs_store_sql::SqlStore;
 use mlrs_tracking::{Artifacts, garbage};
 
+use crate::connection::runtime;
 use crate::database::{DatabaseArguments, DestinationArguments};
 use crate::failure::hinted;
 use crate::{db, output, server};
@@ -114,11 +115,7 @@ fn age(text: &str) -> Result<Duration, String> {
 /// Runs `mlrs gc`.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     arguments.refused.check()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    runtime.block_on(collect(arguments))
+    runtime()?.block_on(collect(arguments))
 }
 
 async fn collect(arguments: &Arguments) -> anyhow::Result<()> {

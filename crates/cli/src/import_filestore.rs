@@ -7,6 +7,7 @@ use mlrs_file_store::{FileStore, Kind, Report};
 use mlrs_store_sql::SqlStore;
 use serde_json::{Value, json};
 
+use crate::connection::runtime;
 use crate::database::DatabaseArguments;
 use crate::failure::hinted;
 use crate::output::{self, OutputFormat};
@@ -38,11 +39,7 @@ pub(crate) struct Arguments {
 /// Runs `mlrs import-filestore`.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let source = FileStore::open(&arguments.source)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    let report = runtime.block_on(import(arguments, &source))?;
+    let report = runtime()?.block_on(import(arguments, &source))?;
     match arguments.output {
         OutputFormat::Table => print_table(&report)?,
         OutputFormat::Json => output::line(&as_json(&source, &report).to_string())?,
