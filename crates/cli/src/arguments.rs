@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    artifacts, db, doctor, experiments, gc, import_filestore, inspect, models, onnxruntime, pack,
-    predict, registry, runs, serve, server, source,
+    artifacts, db, doctor, experiments, gc, healthcheck, image, import_filestore, inspect, models,
+    onnxruntime, pack, predict, registry, runs, serve, server, source,
 };
 
 /// MLflow's models, served from one binary.
@@ -46,6 +46,10 @@ pub(crate) enum Command {
     Pack(pack::PackArguments),
     /// Make a model directory of a `.zip`
     Unpack(pack::UnpackArguments),
+    /// Build a container image that serves a model
+    Image(image::Arguments),
+    /// Ask the server of this machine whether it is ready: the health check of containers
+    Healthcheck(healthcheck::Arguments),
     /// Manage the ONNX Runtime library
     Onnxruntime(onnxruntime::Arguments),
     /// The commands of `mlflow models`, with its options

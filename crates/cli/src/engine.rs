@@ -61,13 +61,30 @@ pub(crate) struct Loaded {
 impl EngineArguments {
     /// The backends in the order in which they are tried.
     pub(crate) fn candidates(&self, cache: Option<PathBuf>) -> Vec<Box<dyn Backend>> {
-        let locator = Locator {
+        vec![
+            Box::new(OnnxRuntime::new(self.locator(cache))),
+            Box::new(Tract),
+        ]
+    }
+
+    /// Where ONNX Runtime is looked for.
+    pub(crate) fn locator(&self, cache: Option<PathBuf>) -> Locator {
+        Locator {
             explicit: self.onnxruntime.clone(),
             environment: self.ort_dylib_path.clone().map(PathBuf::from),
             cache,
             ..Locator::default()
-        };
-        vec![Box::new(OnnxRuntime::new(locator)), Box::new(Tract)]
+        }
+    }
+
+    /// The library of ONNX Runtime that would be used, and its version.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be used.
+    pub(crate) fn library(&self, cache: Option<PathBuf>) -> anyhow::Result<(PathBuf, String)> {
+        let backend = OnnxRuntime::new(self.locator(cache));
+        let (located, version) = backend.library()?;
+        Ok((located.path.clone(), version.to_string()))
     }
 
     /// How models are to be loaded.

@@ -7,6 +7,10 @@ use std::process::ExitCode;
 use mlrs_backend::Refusal;
 use mlrs_client::tracking::TrackingError;
 use mlrs_client::{ResolveError, SettingsError, UriError};
+use mlrs_image::elf::ElfError;
+use mlrs_image::output::{DockerError, WriteError};
+use mlrs_image::registry::RegistryError;
+use mlrs_image::{BaseError, BuildError};
 use mlrs_mlmodel::archive::ArchiveError;
 use mlrs_mlmodel::directory::OpenError;
 use mlrs_onnxruntime::install::InstallError;
@@ -88,7 +92,33 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<mlrs_store_sql::UriError>() {
         return Some(error.hint().to_owned());
     }
+    if let Some(hint) = image_hint(error) {
+        return Some(hint);
+    }
     error
         .downcast_ref::<mlrs_http::BindError>()
         .and_then(mlrs_http::BindError::hint)
+}
+
+/// The remedy of an error about images.
+fn image_hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<BuildError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<BaseError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<RegistryError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<WriteError>() {
+        return error.hint().map(str::to_owned);
+    }
+    if let Some(error) = error.downcast_ref::<ElfError>() {
+        return error.hint().map(str::to_owned);
+    }
+    error
+        .downcast_ref::<DockerError>()
+        .and_then(DockerError::hint)
+        .map(str::to_owned)
 }

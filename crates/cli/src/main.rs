@@ -14,6 +14,8 @@ mod engine;
 mod experiments;
 mod failure;
 mod gc;
+mod healthcheck;
+mod image;
 mod import_filestore;
 mod inspect;
 mod logging;
@@ -58,6 +60,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Pull(arguments) => source::pull(&arguments),
         Command::Pack(arguments) => pack::pack(&arguments),
         Command::Unpack(arguments) => pack::unpack(&arguments),
+        Command::Image(arguments) => image::run(arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Onnxruntime(arguments) => onnxruntime::run(arguments),
         Command::Models(arguments) => models::run(arguments),
         Command::Experiments(arguments) => experiments::run(arguments),

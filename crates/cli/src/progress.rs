@@ -1,16 +1,34 @@
 //! Progress bars on a terminal; nothing elsewhere.
 
+use std::collections::HashMap;
 use std::io::IsTerminal as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use mlrs_client::Progress;
+
+const BYTES: &str = "{msg:24} {bar:32} {bytes}/{total_bytes} {bytes_per_sec}";
 
 /// A bar over bytes; hidden when standard error is no terminal.
 pub(crate) fn bytes(label: &str) -> ProgressBar {
-    bar(
-        label,
-        "{msg:24} {bar:32} {bytes}/{total_bytes} {bytes_per_sec}",
-    )
+    bar(label, BYTES)
+}
+
+/// Bars over bytes, one for each part of an image, as they come.
+pub(crate) fn image_parts() -> mlrs_image::Report {
+    let all = MultiProgress::new();
+    let bars: Mutex<HashMap<String, ProgressBar>> = Mutex::default();
+    Arc::new(move |progress| {
+        let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = bars
+            .entry(progress.what.to_owned())
+            .or_insert_with(|| all.add(bytes(progress.what)));
+        bar.set_length(progress.total_bytes);
+        bar.set_position(progress.done_bytes);
+        if progress.done_bytes >= progress.total_bytes {
+            bar.finish_and_clear();
+        }
+    })
 }
 
 /// A bar over things that are counted before.

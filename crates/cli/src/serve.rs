@@ -26,6 +26,7 @@ use crate::source::{self, Source};
   mlrs serve runs:/0123456789abcdef0123456789abcdef/model --compat mlflow")]
 pub(crate) struct Arguments {
     /// The model: a directory, a `.zip` of one, or a URI (see `mlrs pull --help`)
+    #[arg(env = "MLRS_MODEL")]
     pub(crate) model: String,
     #[command(flatten)]
     pub(crate) server: ServerArguments,

@@ -15,7 +15,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 pub use error::ArchiveError;
-pub use pack::{Packed, pack};
+pub use pack::{Item, Packed, items, pack};
 pub use unpack::{Unpacked, unpack};
 
 /// How much an archive may hold.

@@ -42,7 +42,7 @@ pub fn pack(
         });
     }
     refuse_inside(directory, archive)?;
-    let items = walk(directory)?;
+    let items = items(directory)?;
     let total = items
         .iter()
         .fold(0_u64, |total, item| total.saturating_add(item.size));
@@ -97,15 +97,25 @@ fn refuse_inside(directory: &Path, archive: &Path) -> Result<(), ArchiveError> {
     Ok(())
 }
 
-struct Item {
-    name: String,
-    path: PathBuf,
-    is_directory: bool,
-    size: u64,
+/// Something below a model directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its path relative to the directory, with slashes.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it is a directory; everything else is a file.
+    pub is_directory: bool,
+    /// Its size in bytes; 0 for a directory.
+    pub size: u64,
 }
 
 /// Everything below the directory, sorted by name. Empty directories are kept.
-fn walk(directory: &Path) -> Result<Vec<Item>, ArchiveError> {
+///
+/// # Errors
+/// When something is neither a file nor a directory, a symbolic link among them, a name is not UTF-8,
+/// or a directory cannot be read.
+pub fn items(directory: &Path) -> Result<Vec<Item>, ArchiveError> {
     let mut items = Vec::new();
     let mut waiting = vec![(directory.to_owned(), String::new())];
     while let Some((path, prefix)) = waiting.pop() {

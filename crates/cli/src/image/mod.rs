@@ -1,0 +1,203 @@
+//! `mlrs image`: a container image from a model.
+
+mod arguments;
+mod describe;
+mod print;
+mod target;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use mlrs_image::elf::ElfFile;
+use mlrs_image::layer::LayerCache;
+use mlrs_image::registry::RegistrySettings;
+use mlrs_image::{Base, BuildSettings, Engine, Image, ImageName, Platform, Report};
+
+pub(crate) use arguments::{BuildArguments, PartArguments};
+pub(crate) use target::Target;
+
+use crate::cache::CacheArguments;
+use crate::connection::runtime;
+use crate::engine::{self, EngineArguments};
+use crate::failure::hinted;
+use crate::progress;
+use crate::source;
+
+/// Arguments of `mlrs image`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build an image, without a Dockerfile, a daemon or a base image
+    Build(Box<BuildArguments>),
+}
+
+/// Runs `mlrs image`.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Build(arguments) => build(&arguments),
+    }
+}
+
+/// Runs `mlrs image build`.
+pub(crate) fn build(arguments: &BuildArguments) -> anyhow::Result<()> {
+    let name: ImageName = arguments.tag.parse()?;
+    let registry = arguments.registry();
+    let target = runtime()?.block_on(Target::choose(arguments.output.as_deref()))?;
+    let work = Work {
+        parts: &arguments.parts,
+        registry: &registry,
+        folder: arguments.parts.cache.folder()?.join("images"),
+        report: progress::image_parts(),
+    };
+    let image = work.image()?;
+    let sent =
+        runtime()?.block_on(target.send(&image, &name, &registry, &work.folder, &work.report))?;
+    print::built(&image, &name, &sent, arguments.format)
+}
+
+/// One build: what it is made from, and where it works.
+struct Work<'a> {
+    parts: &'a PartArguments,
+    registry: &'a RegistrySettings,
+    folder: PathBuf,
+    report: Report,
+}
+
+/// The model of an image, and what serves it.
+struct Chosen {
+    source: Option<source::Source>,
+    flavor: Option<String>,
+    backend: Option<&'static str>,
+    engine: Option<Engine>,
+}
+
+impl Work<'_> {
+    /// Makes the image.
+    fn image(&self) -> anyhow::Result<Image> {
+        let parts = self.parts;
+        let binary = match &parts.binary {
+            Some(binary) => binary.clone(),
+            None => std::env::current_exe().context("this program does not know where it is")?,
+        };
+        let platform = match parts.platform {
+            Some(platform) => platform,
+            None => ElfFile::read(&binary)?.platform,
+        };
+        let chosen = self.choose(platform)?;
+        let settings = BuildSettings {
+            description: describe::description(&chosen, &parts.label)?,
+            model: chosen
+                .source
+                .as_ref()
+                .map(|source| source.directory.path.clone()),
+            engine: chosen.engine,
+            binary,
+            platform: Some(platform),
+            root: parts.sysroot.clone(),
+            base: self.base(platform)?,
+        };
+        let cache = LayerCache::new(self.folder.clone());
+        Ok(mlrs_image::build(&settings, &cache, &self.report)?)
+    }
+
+    fn base(&self, platform: Platform) -> anyhow::Result<Option<Base>> {
+        let Some(name) = &self.parts.base_image else {
+            return Ok(None);
+        };
+        let name: ImageName = name.parse()?;
+        let base =
+            mlrs_image::pull_base(&name, platform, self.registry, &self.folder, &self.report);
+        Ok(Some(runtime()?.block_on(base)?))
+    }
+
+    /// Opens the model and loads it once: an image that cannot serve its model is not built.
+    fn choose(&self, platform: Platform) -> anyhow::Result<Chosen> {
+        let parts = self.parts;
+        let library = Library::find(&parts.engine, &parts.cache, platform)?;
+        let Some(uri) = &parts.model else {
+            return Ok(Chosen {
+                source: None,
+                flavor: None,
+                backend: None,
+                engine: library.for_image.ok(),
+            });
+        };
+        let source = source::open(uri, &parts.cache)?;
+        let candidates = library.here.candidates(parts.cache.folder().ok());
+        let options = library.here.options(1, 1);
+        let loaded = engine::load(&library.here, &candidates, &source.directory, &options)?;
+        let engine = match loaded.backend {
+            "onnxruntime" => Some(library.for_image?),
+            _ => None,
+        };
+        Ok(Chosen {
+            source: Some(source),
+            flavor: Some(loaded.flavor),
+            backend: Some(loaded.backend),
+            engine,
+        })
+    }
+}
+
+/// ONNX Runtime: the library that goes into the image, and the arguments that find one for this
+/// machine. They are two when the image is for another platform.
+struct Library {
+    for_image: anyhow::Result<Engine>,
+    here: EngineArguments,
+}
+
+impl Library {
+    fn find(
+        arguments: &EngineArguments,
+        cache: &CacheArguments,
+        platform: Platform,
+    ) -> anyhow::Result<Self> {
+        let here = std::env::consts::ARCH.parse::<Platform>().ok();
+        let mut here_arguments = arguments.clone();
+        let named = match &arguments.onnxruntime {
+            Some(_) => Some(arguments.locator(cache.folder().ok()).locate()?.path),
+            None => None,
+        };
+        let for_image = match named {
+            Some(library) if Some(ElfFile::read(&library)?.platform) != here => {
+                here_arguments.onnxruntime = None;
+                Ok(Engine {
+                    library,
+                    version: None,
+                })
+            }
+            _ if here == Some(platform) => located(arguments, cache),
+            _ => Err(hinted(
+                format!("this machine has no ONNX Runtime for {platform}"),
+                "name one with --onnxruntime, or serve the model with tract: --backend tract",
+            )),
+        };
+        Ok(Self {
+            for_image,
+            here: here_arguments,
+        })
+    }
+}
+
+fn located(arguments: &EngineArguments, cache: &CacheArguments) -> anyhow::Result<Engine> {
+    let (located, version) = arguments.library(cache.folder().ok())?;
+    Ok(Engine {
+        library: located,
+        version: Some(version),
+    })
+}
+
+/// Docker's configuration of this user.
+fn docker_config() -> Option<PathBuf> {
+    let folder = match std::env::var_os("DOCKER_CONFIG") {
+        Some(folder) => PathBuf::from(folder),
+        None => dirs::home_dir()?.join(".docker"),
+    };
+    Some(Path::new(&folder).join("config.json"))
+}

@@ -1,0 +1,260 @@
+//! The configuration and the manifest of an image.
+//!
+//! The fields are those of the OCI image specification, `config.md` and `manifest.md`, and Docker's
+//! `Healthcheck`, which the specification leaves to others. Maps are sorted: the digest of an image is
+//! that of these texts.
+
+use std::collections::BTreeMap;
+
+use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
+use serde::{Deserialize, Serialize};
+
+use crate::base::Base;
+use crate::layer::{Layer, digest_of};
+use crate::parts::{BINARY_PATH, ENGINE_PATH, LIBRARY_FOLDER, MODEL_PATH};
+use crate::platform::Platform;
+
+/// The user that the program runs as.
+pub const USER: u32 = 10001;
+
+/// Its group.
+pub(crate) const GROUP: u32 = 10001;
+
+/// The port that the server listens on: what `SageMaker` asks for.
+pub const PORT: u16 = 8080;
+
+/// How long, in seconds, between two checks of health.
+pub const HEALTHCHECK_SECONDS: u64 = 10;
+
+/// What an image is, in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// Labels and annotations, those of the specification among them.
+    pub labels: BTreeMap<String, String>,
+    /// When it was created, as RFC 3339 writes it. The same inputs must give the same image, so it is
+    /// no clock's time.
+    pub created: String,
+    /// The backend that serves the model.
+    pub backend: Option<String>,
+}
+
+/// The configuration of an image. Fields of a base image that are not known here are kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ImageConfig {
+    created: Option<String>,
+    architecture: String,
+    os: String,
+    #[serde(default)]
+    config: RunConfig,
+    #[serde(default)]
+    pub(crate) rootfs: RootFs,
+    #[serde(default)]
+    history: Vec<History>,
+    #[serde(flatten)]
+    other: BTreeMap<String, serde_json::Value>,
+}
+
+impl ImageConfig {
+    /// The platform, as `linux/amd64`.
+    pub(crate) fn platform(&self) -> String {
+        format!("{}/{}", self.os, self.architecture)
+    }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RunConfig {
+    user: String,
+    exposed_ports: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
+    env: Vec<String>,
+    #[serde(deserialize_with = "or_nothing")]
+    entrypoint: Vec<String>,
+    #[serde(deserialize_with = "or_nothing")]
+    cmd: Vec<String>,
+    working_dir: String,
+    #[serde(deserialize_with = "or_nothing")]
+    labels: BTreeMap<String, String>,
+    stop_signal: String,
+    healthcheck: Option<Healthcheck>,
+    #[serde(flatten)]
+    other: BTreeMap<String, serde_json::Value>,
+}
+
+/// Docker's `HEALTHCHECK`; times in nanoseconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Healthcheck {
+    test: Vec<String>,
+    #[serde(default)]
+    interval: u64,
+    #[serde(default)]
+    timeout: u64,
+    #[serde(default)]
+    start_period: u64,
+    #[serde(default)]
+    retries: u64,
+}
+
+/// The archives that the layers hold.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct RootFs {
+    #[serde(rename = "type")]
+    kind: String,
+    pub(crate) diff_ids: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct History {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created_by: Option<String>,
+    #[serde(flatten)]
+    other: BTreeMap<String, serde_json::Value>,
+}
+
+/// Reads `null` as nothing.
+fn or_nothing<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The texts of an image, and their digests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Texts {
+    pub(crate) config: Vec<u8>,
+    pub(crate) config_digest: String,
+    pub(crate) manifest: Vec<u8>,
+    pub(crate) manifest_digest: String,
+}
+
+/// The configuration and the manifest of an image with these layers, base layers first.
+///
+/// # Errors
+/// Never in practice: what is written can be written as JSON.
+pub(crate) fn texts(
+    platform: Platform,
+    description: &Description,
+    layers: &[Layer],
+    base: Option<&Base>,
+    has_engine: bool,
+) -> serde_json::Result<Texts> {
+    let config = image_config(platform, description, layers, base, has_engine);
+    let config = serde_json::to_vec(&config)?;
+    let config_digest = digest_of(&config);
+    let mut annotations = description.labels.clone();
+    if let Some(base) = base {
+        let prefix = "org.opencontainers.image.base";
+        annotations.insert(format!("{prefix}.name"), base.name.clone());
+        annotations.insert(format!("{prefix}.digest"), base.digest.clone());
+    }
+    let descriptor = |media_type: &str, digest: &str, bytes: u64| OciDescriptor {
+        media_type: media_type.to_owned(),
+        digest: digest.to_owned(),
+        size: bytes as i64,
+        ..OciDescriptor::default()
+    };
+    let manifest = OciImageManifest {
+        schema_version: 2,
+        media_type: Some(OCI_IMAGE_MEDIA_TYPE.to_owned()),
+        config: descriptor(CONFIG, &config_digest, config.len() as u64),
+        layers: layers
+            .iter()
+            .map(|layer| descriptor(&layer.media_type, &layer.digest, layer.bytes))
+            .collect(),
+        subject: None,
+        artifact_type: None,
+        annotations: Some(annotations),
+    };
+    let manifest = serde_json::to_vec(&manifest)?;
+    Ok(Texts {
+        config_digest,
+        manifest_digest: digest_of(&manifest),
+        config,
+        manifest,
+    })
+}
+
+/// The media type of the configuration.
+pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
+fn image_config(
+    platform: Platform,
+    description: &Description,
+    layers: &[Layer],
+    base: Option<&Base>,
+    has_engine: bool,
+) -> ImageConfig {
+    let mut config = base.map_or_else(
+        || ImageConfig {
+            created: None,
+            architecture: platform.architecture.name().to_owned(),
+            os: "linux".to_owned(),
+            config: RunConfig::default(),
+            rootfs: RootFs::default(),
+            history: Vec::new(),
+            other: BTreeMap::new(),
+        },
+        |base| base.config.clone(),
+    );
+    let own = layers.iter().skip(config.rootfs.diff_ids.len());
+    config.history.extend(own.map(|layer| History {
+        created: Some(description.created.clone()),
+        created_by: Some(format!("mlrs: {}", layer.comment)),
+        other: BTreeMap::new(),
+    }));
+    config.created = Some(description.created.clone());
+    config.rootfs = RootFs {
+        kind: "layers".to_owned(),
+        diff_ids: layers.iter().map(|layer| layer.diff_id.clone()).collect(),
+    };
+    run_config(&mut config.config, description, base.is_some(), has_engine);
+    config
+}
+
+/// What the program is started with. `serve` alone, as `SageMaker` starts it, finds the model by its
+/// variable.
+fn run_config(config: &mut RunConfig, description: &Description, on_base: bool, has_engine: bool) {
+    let mut variables = vec![
+        ("MLFLOW_HOST", "0.0.0.0".to_owned()),
+        ("MLFLOW_PORT", PORT.to_string()),
+        ("MLRS_MODEL", MODEL_PATH.to_owned()),
+        ("MLRS_CACHE_DIR", "/tmp/mlrs".to_owned()),
+    ];
+    if !on_base {
+        variables.push(("PATH", "/usr/local/bin".to_owned()));
+        variables.push(("LD_LIBRARY_PATH", LIBRARY_FOLDER.to_owned()));
+    }
+    if has_engine {
+        variables.push(("ORT_DYLIB_PATH", ENGINE_PATH.to_owned()));
+    }
+    if let Some(backend) = &description.backend {
+        variables.push(("MLRS_BACKEND", backend.clone()));
+    }
+    for (name, value) in variables {
+        let prefix = format!("{name}=");
+        config.env.retain(|variable| !variable.starts_with(&prefix));
+        config.env.push(format!("{prefix}{value}"));
+    }
+    config.user = format!("{USER}:{GROUP}");
+    config
+        .exposed_ports
+        .insert(format!("{PORT}/tcp"), serde_json::Map::new());
+    config.entrypoint = vec![BINARY_PATH.to_owned()];
+    config.cmd = vec!["serve".to_owned(), MODEL_PATH.to_owned()];
+    "/".clone_into(&mut config.working_dir);
+    "SIGTERM".clone_into(&mut config.stop_signal);
+    config.labels.extend(description.labels.clone());
+    config.healthcheck = Some(Healthcheck {
+        test: ["CMD", BINARY_PATH, "healthcheck"]
+            .map(str::to_owned)
+            .into(),
+        interval: HEALTHCHECK_SECONDS * 1_000_000_000,
+        timeout: 5_000_000_000,
+        start_period: 60_000_000_000,
+        retries: 3,
+    });
+}
