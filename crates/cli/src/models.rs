@@ -3,12 +3,15 @@
 //! Options about Python environments are taken and said to have no effect: nothing here runs Python.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use crate::cache::CacheArguments;
 use crate::engine::EngineArguments;
+use crate::image::{self, BuildArguments, PartArguments};
 use crate::logging::LogArguments;
+use crate::output::{self, OutputFormat};
 use crate::serve::{LimitArguments, ServerArguments};
 use crate::{predict, serve};
 
@@ -29,6 +32,16 @@ enum Command {
     Serve(Box<ServeArguments>),
     /// As `mlflow models predict`
     Predict(Box<PredictArguments>),
+    /// As `mlflow models build-docker`: an image in the Docker engine
+    #[command(
+        after_help = "Example:\n  mlrs models build-docker -m models:/iris/Production -n iris"
+    )]
+    BuildDocker(Box<BuildDockerArguments>),
+    /// As `mlflow models generate-dockerfile`: a folder to build the image from with Docker
+    #[command(
+        after_help = "Example:\n  mlrs models generate-dockerfile -m models:/iris/Production -d iris-image\n  docker build -t iris iris-image"
+    )]
+    GenerateDockerfile(Box<GenerateDockerfileArguments>),
 }
 
 /// The options of MLflow that are about Python.
@@ -103,6 +116,65 @@ struct PredictArguments {
     env: Vec<String>,
 }
 
+/// The options of MLflow about what is installed into an image.
+#[derive(Debug, Args)]
+struct InstallArguments {
+    /// Taken for MLflow's sake: no Python environment is made
+    #[arg(long, value_name = "MANAGER")]
+    env_manager: Option<String>,
+    /// Taken for MLflow's sake
+    #[arg(long, value_name = "PATH")]
+    mlflow_home: Option<String>,
+    /// Taken for MLflow's sake
+    #[arg(long, value_name = "BOOLEAN")]
+    install_java: Option<String>,
+    /// Taken for MLflow's sake
+    #[arg(long)]
+    install_mlflow: bool,
+}
+
+impl InstallArguments {
+    fn note(&self) {
+        PythonArguments {
+            env_manager: self
+                .env_manager
+                .clone()
+                .or_else(|| self.mlflow_home.clone())
+                .or_else(|| self.install_java.clone()),
+            no_conda: false,
+            install_mlflow: self.install_mlflow,
+        }
+        .note();
+    }
+}
+
+#[derive(Debug, Args)]
+struct BuildDockerArguments {
+    /// The name of the image
+    #[arg(short, long, default_value = "mlflow-pyfunc-servable")]
+    name: String,
+    #[command(flatten)]
+    install: InstallArguments,
+    #[command(flatten)]
+    parts: PartArguments,
+}
+
+#[derive(Debug, Args)]
+struct GenerateDockerfileArguments {
+    /// The folder to make
+    #[arg(
+        short = 'd',
+        long,
+        default_value = "mlflow-dockerfile",
+        value_name = "DIR"
+    )]
+    output_directory: PathBuf,
+    #[command(flatten)]
+    install: InstallArguments,
+    #[command(flatten)]
+    parts: PartArguments,
+}
+
 /// Runs `mlrs models`.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
@@ -113,6 +185,26 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Predict(arguments) => {
             arguments.python.note();
             predict::run(arguments.predict)
+        }
+        Command::BuildDocker(arguments) => {
+            arguments.install.note();
+            image::build(&BuildArguments {
+                tag: arguments.name,
+                output: Some("docker".to_owned()),
+                parts: arguments.parts,
+                plain_http: false,
+                sbom: None,
+                format: OutputFormat::Table,
+            })
+        }
+        Command::GenerateDockerfile(arguments) => {
+            arguments.install.note();
+            let folder = &arguments.output_directory;
+            image::generate_dockerfile(&arguments.parts, folder)?;
+            output::line(&format!(
+                "Generated Dockerfile in directory {}",
+                folder.display()
+            ))
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::base::{Base, BaseError};
 use crate::config::{self, Description, Texts};
 use crate::elf::{Closure, ElfError, ElfFile, closure};
 use crate::layer::{Layer, LayerCache, LayerError};
+use crate::output::WriteError;
 use crate::parts;
 use crate::plan::LayerPlan;
 use crate::platform::Platform;
@@ -58,6 +59,9 @@ pub enum BuildError {
     /// The base image does not do.
     #[error(transparent)]
     Base(#[from] BaseError),
+    /// Files of the image cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// The configuration cannot be written.
     #[error("the configuration of the image cannot be written")]
     Config(#[from] serde_json::Error),
@@ -74,6 +78,7 @@ impl BuildError {
             Self::Model(error) => error.hint().map(str::to_owned),
             Self::Layer(error) => error.hint().map(str::to_owned),
             Self::Base(error) => error.hint(),
+            Self::Write(error) => error.hint().map(str::to_owned),
             Self::Config(_) | Self::Lost => None,
         }
     }
@@ -90,6 +95,7 @@ pub struct Image {
     pub plans: Vec<LayerPlan>,
     /// What the image lacks, for the person who builds.
     pub warnings: Vec<String>,
+    pub(crate) created: String,
     pub(crate) texts: Texts,
 }
 
@@ -102,6 +108,11 @@ impl Image {
     /// The digest of the configuration: what Docker calls the image.
     pub fn id(&self) -> &str {
         &self.texts.config_digest
+    }
+
+    /// When it was created, as RFC 3339 writes it.
+    pub fn created(&self) -> &str {
+        &self.created
     }
 
     /// The configuration, JSON.
@@ -151,6 +162,7 @@ pub fn build(
         layers,
         plans,
         warnings,
+        created: settings.description.created.clone(),
         texts,
     })
 }

@@ -63,7 +63,7 @@ impl ImageConfig {
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct RunConfig {
+pub(crate) struct RunConfig {
     user: String,
     exposed_ports: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
     env: Vec<String>,
@@ -257,4 +257,64 @@ fn run_config(config: &mut RunConfig, description: &Description, on_base: bool, 
         start_period: 60_000_000_000,
         retries: 3,
     });
+}
+
+/// What a program is started with in an image without a base.
+pub(crate) fn run_config_of(
+    platform: Platform,
+    description: &Description,
+    has_engine: bool,
+) -> RunConfig {
+    image_config(platform, description, &[], None, has_engine).config
+}
+
+impl RunConfig {
+    /// The same as instructions of a Dockerfile.
+    pub(crate) fn instructions(&self) -> String {
+        let mut lines = Vec::new();
+        for variable in &self.env {
+            let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+            lines.push(format!("ENV {name}={}", quoted(value)));
+        }
+        for (key, value) in &self.labels {
+            lines.push(format!("LABEL {}={}", quoted(key), quoted(value)));
+        }
+        lines.push(format!("USER {}", self.user));
+        lines.push(format!("WORKDIR {}", self.working_dir));
+        lines.extend(
+            self.exposed_ports
+                .keys()
+                .map(|port| format!("EXPOSE {port}")),
+        );
+        lines.push(format!("STOPSIGNAL {}", self.stop_signal));
+        if let Some(check) = &self.healthcheck {
+            let seconds = |nanoseconds: u64| nanoseconds / 1_000_000_000;
+            lines.push(format!(
+                "HEALTHCHECK --interval={}s --timeout={}s --start-period={}s --retries={} CMD {}",
+                seconds(check.interval),
+                seconds(check.timeout),
+                seconds(check.start_period),
+                check.retries,
+                serde_json::json!(&check.test[1..])
+            ));
+        }
+        lines.push(format!("ENTRYPOINT {}", serde_json::json!(self.entrypoint)));
+        lines.push(format!("CMD {}", serde_json::json!(self.cmd)));
+        lines.join("\n") + "\n"
+    }
+}
+
+/// A value for a Dockerfile: quotes, backslashes and dollars have a meaning there.
+fn quoted(value: &str) -> String {
+    let mut text = String::from("\"");
+    for character in value.chars() {
+        match character {
+            '"' | '\\' | '$' => text.extend(['\\', character]),
+            // A line ends an instruction.
+            character if character.is_control() => text.push(' '),
+            character => text.push(character),
+        }
+    }
+    text.push('"');
+    text
 }

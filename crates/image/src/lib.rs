@@ -10,6 +10,7 @@ use std::sync::Arc;
 mod base;
 mod build;
 mod config;
+mod debian;
 pub mod elf;
 pub mod layer;
 pub mod output;
@@ -18,6 +19,7 @@ pub mod plan;
 mod platform;
 mod reference;
 pub mod registry;
+pub mod sbom;
 
 pub use base::{Base, BaseError, pull_base};
 pub use build::{BuildError, BuildSettings, Engine, Image, build};

@@ -77,7 +77,7 @@ fn libraries(plan: &mut LayerPlan, libraries: &BTreeMap<String, PathBuf>) {
 }
 
 /// The files that say who is who, and where names of hosts are looked up.
-fn users() -> [(&'static str, String); 3] {
+pub(crate) fn users() -> [(&'static str, String); 3] {
     [
         (
             "/etc/passwd",

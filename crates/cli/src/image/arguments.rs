@@ -36,6 +36,9 @@ pub(crate) struct BuildArguments {
     /// Speak plain HTTP to registries that are not on this machine
     #[arg(long)]
     pub(crate) plain_http: bool,
+    /// Write what is inside as an SPDX document, JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sbom: Option<PathBuf>,
     /// How to print what was built
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     pub(crate) format: OutputFormat,
@@ -56,7 +59,7 @@ impl BuildArguments {
 pub(crate) struct PartArguments {
     /// The model (see `mlrs pull --help`); without one, the image serves what is mounted at
     /// /opt/ml/model
-    #[arg(short, long, value_name = "URI")]
+    #[arg(short, long, alias = "model-uri", value_name = "URI")]
     pub(crate) model: Option<String>,
     /// A base image in a registry, instead of libraries of this machine
     #[arg(long, value_name = "NAME:TAG")]

@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 use mlrs_image::elf::ElfFile;
 use mlrs_image::layer::LayerCache;
 use mlrs_image::registry::RegistrySettings;
+use mlrs_image::sbom::{self, ModelFacts};
 use mlrs_image::{Base, BuildSettings, Engine, Image, ImageName, Platform, Report};
 
 pub(crate) use arguments::{BuildArguments, PartArguments};
@@ -55,10 +56,48 @@ pub(crate) fn build(arguments: &BuildArguments) -> anyhow::Result<()> {
         folder: arguments.parts.cache.folder()?.join("images"),
         report: progress::image_parts(),
     };
-    let image = work.image()?;
-    let sent =
-        runtime()?.block_on(target.send(&image, &name, &registry, &work.folder, &work.report))?;
+    let (chosen, settings) = work.settings()?;
+    let cache = LayerCache::new(work.folder.clone());
+    let image = mlrs_image::build(&settings, &cache, &work.report)?;
+    if let Some(file) = &arguments.sbom {
+        write_bill(&image, &settings, &chosen, file)?;
+    }
+    let sending = target.send(&image, &name, &registry, &work.folder, &work.report);
+    let sent = runtime()?.block_on(sending)?;
     print::built(&image, &name, &sent, arguments.format)
+}
+
+/// Writes the folder to build the same image from with Docker.
+pub(crate) fn generate_dockerfile(parts: &PartArguments, folder: &Path) -> anyhow::Result<()> {
+    let work = Work {
+        parts,
+        registry: &RegistrySettings::default(),
+        folder: parts.cache.folder()?.join("images"),
+        report: mlrs_image::silent(),
+    };
+    let (_chosen, settings) = work.settings()?;
+    Ok(mlrs_image::output::write_context(&settings, folder)?)
+}
+
+/// Writes the bill of materials.
+fn write_bill(
+    image: &Image,
+    settings: &BuildSettings,
+    chosen: &Chosen,
+    file: &Path,
+) -> anyhow::Result<()> {
+    // The version of another program is not known without running it.
+    let version = (std::env::current_exe().ok().as_ref() == Some(&settings.binary))
+        .then_some(env!("CARGO_PKG_VERSION"));
+    let identity = chosen.source.as_ref().map(|source| &source.identity);
+    let model = ModelFacts {
+        name: identity.and_then(|identity| identity.name.clone()),
+        version: identity.and_then(|identity| identity.version.clone()),
+    };
+    let bill = sbom::spdx(image, &settings.root, version, &model)
+        .context("a file of the image cannot be read any more")?;
+    let text = serde_json::to_string_pretty(&bill)? + "\n";
+    std::fs::write(file, text).with_context(|| format!("cannot write `{}`", file.display()))
 }
 
 /// One build: what it is made from, and where it works.
@@ -69,7 +108,7 @@ struct Work<'a> {
     report: Report,
 }
 
-/// The model of an image, and what serves it.
+/// The model of an image, which must stay while it is packed, and what serves it.
 struct Chosen {
     source: Option<source::Source>,
     flavor: Option<String>,
@@ -78,8 +117,8 @@ struct Chosen {
 }
 
 impl Work<'_> {
-    /// Makes the image.
-    fn image(&self) -> anyhow::Result<Image> {
+    /// What the image is to be made of.
+    fn settings(&self) -> anyhow::Result<(Chosen, BuildSettings)> {
         let parts = self.parts;
         let binary = match &parts.binary {
             Some(binary) => binary.clone(),
@@ -89,21 +128,20 @@ impl Work<'_> {
             Some(platform) => platform,
             None => ElfFile::read(&binary)?.platform,
         };
-        let chosen = self.choose(platform)?;
+        let mut chosen = self.choose(platform)?;
         let settings = BuildSettings {
             description: describe::description(&chosen, &parts.label)?,
             model: chosen
                 .source
                 .as_ref()
                 .map(|source| source.directory.path.clone()),
-            engine: chosen.engine,
+            engine: chosen.engine.take(),
             binary,
             platform: Some(platform),
             root: parts.sysroot.clone(),
             base: self.base(platform)?,
         };
-        let cache = LayerCache::new(self.folder.clone());
-        Ok(mlrs_image::build(&settings, &cache, &self.report)?)
+        Ok((chosen, settings))
     }
 
     fn base(&self, platform: Platform) -> anyhow::Result<Option<Base>> {

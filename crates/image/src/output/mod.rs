@@ -5,6 +5,7 @@
 
 mod archive;
 mod docker;
+mod dockerfile;
 mod layout;
 mod push;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 pub use archive::write_archive;
 pub use docker::{DockerError, connect, load};
+pub use dockerfile::write_context;
 pub use layout::write_layout;
 pub use push::{Pushed, push};
 
@@ -38,6 +40,9 @@ pub enum WriteError {
     /// There is something else at the path.
     #[error("`{}` is there already, and is no image layout", .0.display())]
     NoLayout(PathBuf),
+    /// There is something else in the folder.
+    #[error("`{}` holds something that was not made by this command", .0.display())]
+    NotOurs(PathBuf),
 }
 
 impl WriteError {
@@ -45,6 +50,7 @@ impl WriteError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::File { source, .. } => crate::layer::disk_hint(source),
+            Self::NotOurs(_) => Some("name another folder, or empty it"),
             Self::NoLayout(_) => {
                 Some("name a folder that is not there yet, or one that `oci:` made")
             }
