@@ -3,11 +3,10 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use mlrs_testing::{Client, MlrsServer, Postgres, skipped};
+use mlrs_testing::{Client, MlrsServer, Postgres, SmallDisk, skipped};
 use serde_json::{Value, json};
 
 use crate::ask::{api, parsed, post};
@@ -62,44 +61,11 @@ fn a_database_that_goes_and_comes_back_is_used_again() {
     assert_eq!(found["run"]["data"]["metrics"][0]["step"], 3, "{found}");
 }
 
-/// A small file system of its own, which ends with this value.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount(size: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(folder.path())
-            .output();
-        match mounted {
-            Ok(output) if output.status.success() => Some(Self(folder)),
-            Ok(output) => {
-                skipped("a full disk", &String::from_utf8_lossy(&output.stderr));
-                None
-            }
-            Err(error) => {
-                skipped("a full disk", &error.to_string());
-                None
-            }
-        }
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_told_and_nothing_half_is_kept() {
-    let Some(disk) = SmallDisk::mount("8m") else {
-        return;
+    let disk = match SmallDisk::mount("8m") {
+        Ok(disk) => disk,
+        Err(error) => return skipped("a full disk", &error.to_string()),
     };
     let uri = format!("sqlite:///{}", disk.path().join("mlflow.db").display());
     let files = disk.path().join("files").display().to_string();

@@ -10,7 +10,7 @@ use mlrs_client::{ResolveError, SettingsError, UriError};
 use mlrs_image::elf::ElfError;
 use mlrs_image::output::{DockerError, WriteError};
 use mlrs_image::registry::RegistryError;
-use mlrs_image::{BaseError, BuildError};
+use mlrs_image::{BaseError, BuildError, NameError};
 use mlrs_mlmodel::archive::ArchiveError;
 use mlrs_mlmodel::directory::OpenError;
 use mlrs_onnxruntime::install::InstallError;
@@ -110,6 +110,9 @@ fn image_hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<RegistryError>() {
         return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<NameError>() {
+        return Some(error.hint().to_owned());
     }
     if let Some(error) = error.downcast_ref::<WriteError>() {
         return error.hint().map(str::to_owned);

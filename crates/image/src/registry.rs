@@ -85,30 +85,64 @@ impl RegistryError {
 
 fn registry_hint(error: &OciDistributionError, plain_http: bool, image: &str) -> Option<String> {
     let registry = image.split('/').next().unwrap_or(image);
-    let text = match error {
-        OciDistributionError::UnauthorizedError { .. }
-        | OciDistributionError::AuthenticationFailure(_)
-        | OciDistributionError::ServerError {
-            code: 401 | 403, ..
-        } => {
+    let text = match Kind::of(error) {
+        Kind::Unauthorized => {
             format!("`docker login {registry}`, with an account that may do this")
         }
-        OciDistributionError::ImageManifestNotFoundError(_) => {
-            "check the name, the tag and the platform".to_owned()
-        }
-        OciDistributionError::RequestError(error) if error.is_connect() && !plain_http => {
+        Kind::Absent => "check the name, the tag and the platform".to_owned(),
+        Kind::Away if plain_http => "check the registry's name and that it runs".to_owned(),
+        Kind::Away => {
             "check the registry's name and that it runs; if it speaks plain HTTP, say --plain-http"
                 .to_owned()
         }
-        OciDistributionError::RequestError(error) if error.is_connect() || error.is_timeout() => {
-            "check the registry's name and that it runs".to_owned()
-        }
-        OciDistributionError::RegistryError { .. } | OciDistributionError::ServerError { .. } => {
-            "ask those who run the registry; nothing was tagged".to_owned()
-        }
-        _ => return None,
+        Kind::Refused => "ask those who run the registry; nothing was tagged".to_owned(),
+        Kind::Other => return None,
     };
     Some(text)
+}
+
+/// What a failure comes to, whichever way the client tells of it.
+enum Kind {
+    Unauthorized,
+    Absent,
+    Away,
+    Refused,
+    Other,
+}
+
+impl Kind {
+    fn of(error: &OciDistributionError) -> Self {
+        use oci_client::errors::OciErrorCode::{
+            Denied, ManifestUnknown, NameUnknown, Unauthorized,
+        };
+        match error {
+            OciDistributionError::UnauthorizedError { .. }
+            | OciDistributionError::AuthenticationFailure(_) => Self::Unauthorized,
+            OciDistributionError::ImageManifestNotFoundError(_) => Self::Absent,
+            OciDistributionError::ServerError { code, .. } => Self::of_status(*code),
+            OciDistributionError::RequestError(error) => match error.status() {
+                Some(status) => Self::of_status(status.as_u16()),
+                None if error.is_connect() || error.is_timeout() => Self::Away,
+                None => Self::Other,
+            },
+            OciDistributionError::RegistryError { envelope, .. } => {
+                match envelope.errors.first().map(|error| &error.code) {
+                    Some(Unauthorized | Denied) => Self::Unauthorized,
+                    Some(ManifestUnknown | NameUnknown) => Self::Absent,
+                    _ => Self::Refused,
+                }
+            }
+            _ => Self::Other,
+        }
+    }
+
+    fn of_status(status: u16) -> Self {
+        match status {
+            401 | 403 => Self::Unauthorized,
+            404 => Self::Absent,
+            _ => Self::Refused,
+        }
+    }
 }
 
 /// A client for the registry of one image.

@@ -1,10 +1,11 @@
-//! What is inside an image, as a bill of materials: SPDX 2.3, JSON.
+//! What is inside an image, as a bill of materials: `CycloneDX` 1.6, JSON.
 //!
-//! Every file of a layer belongs to a package: mlrs, ONNX Runtime, the model, and those of Debian that
-//! the libraries, certificates and time zones came from, when the system is one. Licences of what was
-//! not made here are not asserted.
+//! Every file of a layer belongs to a component: mlrs, ONNX Runtime, the model, and the packages of
+//! Debian that libraries, certificates and time zones came from, when the system is one. Licences of
+//! what was not made here are not asserted. The same image gives the same bill.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -14,14 +15,15 @@ use crate::debian::Packages;
 use crate::layer::digest_of_file;
 use crate::plan::{LayerKind, LayerPlan};
 
-/// A package in the bill.
-struct Package {
+/// A component of the bill, and the files that came with it: path in the image, file.
+struct Component {
+    kind: &'static str,
     name: String,
     version: Option<String>,
-    supplier: Option<&'static str>,
     licence: Option<&'static str>,
+    /// Its package URL.
+    purl: Option<String>,
     files: Vec<(String, PathBuf)>,
-    reference: Option<String>,
 }
 
 /// What the bill says of the model.
@@ -38,169 +40,162 @@ pub struct ModelFacts {
 ///
 /// # Errors
 /// When a file of the image cannot be read any more.
-pub fn spdx(
+pub fn cyclonedx(
     image: &Image,
     root: &Path,
     version: Option<&str>,
     model: &ModelFacts,
-) -> std::io::Result<Value> {
+) -> io::Result<Value> {
     let debian = Packages::read(root);
-    let mut packages = Vec::new();
+    let mut components = Vec::new();
     for plan in &image.plans {
-        packages.extend(packages_of(plan, &debian, root, version, model));
-    }
-    let document = image.digest().trim_start_matches("sha256:");
-    let mut listed = vec![json!({
-        "SPDXID": "SPDXRef-image",
-        "name": "image",
-        "versionInfo": image.digest(),
-        "downloadLocation": "NOASSERTION",
-        "filesAnalyzed": false,
-        "primaryPackagePurpose": "CONTAINER",
-    })];
-    let mut files = Vec::new();
-    let mut relations = vec![relation("SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-image")];
-    for (index, package) in packages.iter().enumerate() {
-        let id = format!("SPDXRef-package-{index}");
-        relations.push(relation("SPDXRef-image", "CONTAINS", &id));
-        for (path, file) in &package.files {
-            let file_id = format!("SPDXRef-file-{}", files.len());
-            let (digest, _) = digest_of_file(file)?;
-            relations.push(relation(&id, "CONTAINS", &file_id));
-            files.push(json!({
-                "SPDXID": file_id,
-                "fileName": format!("./{path}"),
-                "checksums": [{
-                    "algorithm": "SHA256",
-                    "checksumValue": digest.trim_start_matches("sha256:"),
-                }],
-            }));
+        for component in components_of(plan, &debian, root, version, model) {
+            components.push(component.entry()?);
         }
-        listed.push(entry(&id, package));
     }
     Ok(json!({
-        "spdxVersion": "SPDX-2.3",
-        "dataLicense": "CC0-1.0",
-        "SPDXID": "SPDXRef-DOCUMENT",
-        "name": format!("image-{}", &document[..document.len().min(12)]),
-        "documentNamespace": format!("urn:mlrs:image:sha256:{document}"),
-        "creationInfo": {
-            "created": image.created(),
-            "creators": [concat!("Tool: mlrs-", env!("CARGO_PKG_VERSION"))],
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": serial_number(image.digest()),
+        "version": 1,
+        "metadata": {
+            "timestamp": image.created(),
+            "tools": { "components": [{
+                "type": "application",
+                "name": "mlrs",
+                "version": env!("CARGO_PKG_VERSION"),
+            }] },
+            "component": {
+                "type": "container",
+                "bom-ref": image.digest(),
+                "name": "image",
+                "version": image.digest(),
+            },
         },
-        "packages": listed,
-        "files": files,
-        "relationships": relations,
+        "components": components,
     }))
 }
 
-fn relation(from: &str, kind: &str, to: &str) -> Value {
-    json!({
-        "spdxElementId": from,
-        "relationshipType": kind,
-        "relatedSpdxElement": to,
-    })
+/// A UUID of version 8 (RFC 9562) from the digest of an image.
+fn serial_number(digest: &str) -> String {
+    let digits = digest.trim_start_matches("sha256:");
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    format!(
+        "urn:uuid:{}-{}-8{}-8{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(12, 15),
+        part(15, 18),
+        part(18, 30)
+    )
 }
 
-fn entry(id: &str, package: &Package) -> Value {
-    let mut entry = json!({
-        "SPDXID": id,
-        "name": package.name,
-        "downloadLocation": "NOASSERTION",
-        "filesAnalyzed": false,
-        "licenseConcluded": "NOASSERTION",
-        "licenseDeclared": package.licence.unwrap_or("NOASSERTION"),
-        "copyrightText": "NOASSERTION",
-    });
-    if let Some(version) = &package.version {
-        entry["versionInfo"] = json!(version);
+impl Component {
+    fn entry(&self) -> io::Result<Value> {
+        let mut files = Vec::new();
+        for (path, file) in &self.files {
+            let (digest, _) = digest_of_file(file)?;
+            files.push(json!({
+                "type": "file",
+                "name": format!("/{path}"),
+                "hashes": [{
+                    "alg": "SHA-256",
+                    "content": digest.trim_start_matches("sha256:"),
+                }],
+            }));
+        }
+        let mut entry = json!({ "type": self.kind, "name": self.name });
+        if let Some(version) = &self.version {
+            entry["version"] = json!(version);
+        }
+        if let Some(licence) = self.licence {
+            entry["licenses"] = json!([{ "license": { "id": licence } }]);
+        }
+        if let Some(purl) = &self.purl {
+            entry["purl"] = json!(purl);
+        }
+        entry["components"] = json!(files);
+        Ok(entry)
     }
-    if let Some(supplier) = package.supplier {
-        entry["supplier"] = json!(supplier);
-    }
-    if let Some(reference) = &package.reference {
-        entry["externalRefs"] = json!([{
-            "referenceCategory": "PACKAGE-MANAGER",
-            "referenceType": "purl",
-            "referenceLocator": reference,
-        }]);
-    }
-    entry
 }
 
-/// The packages that the files of a layer belong to.
-fn packages_of(
+/// The components that the files of a layer belong to.
+fn components_of(
     plan: &LayerPlan,
     debian: &Packages,
     root: &Path,
     version: Option<&str>,
     model: &ModelFacts,
-) -> Vec<Package> {
+) -> Vec<Component> {
     let files: Vec<(String, PathBuf)> = plan
         .files()
         .map(|(path, file)| (path.to_owned(), file.clone()))
         .collect();
-    let whole = |name: &str, version: Option<String>, licence| Package {
+    let whole = |kind, name: &str, version: Option<String>, licence| Component {
+        kind,
         name: name.to_owned(),
         version,
-        supplier: None,
         licence,
+        purl: None,
         files: files.clone(),
-        reference: None,
     };
     match plan.kind {
-        LayerKind::Binary => vec![whole(
-            "mlrs",
-            version.map(str::to_owned),
-            Some("Apache-2.0"),
-        )],
+        LayerKind::Binary => {
+            let version = version.map(str::to_owned);
+            vec![whole("application", "mlrs", version, Some("Apache-2.0"))]
+        }
         LayerKind::Model => {
             let name = model.name.as_deref().unwrap_or("model");
-            vec![whole(name, model.version.clone(), None)]
+            vec![whole(
+                "machine-learning-model",
+                name,
+                model.version.clone(),
+                None,
+            )]
         }
         LayerKind::Engine => {
             let (engine, others): (Vec<_>, Vec<_>) = files
                 .into_iter()
                 .partition(|(path, _)| path.ends_with("/libonnxruntime.so"));
             let version = plan.comment.split(' ').nth(2).map(str::to_owned);
-            let reference = version
+            let purl = version
                 .as_ref()
                 .map(|version| format!("pkg:pypi/onnxruntime@{version}"));
-            let mut packages = vec![Package {
+            let mut components = vec![Component {
+                kind: "library",
                 name: "onnxruntime".to_owned(),
                 version,
-                supplier: None,
                 licence: Some("MIT"),
+                purl,
                 files: engine,
-                reference,
             }];
-            packages.extend(system_packages(others, debian, root));
-            packages
+            components.extend(system_components(others, debian, root));
+            components
         }
-        LayerKind::System | LayerKind::Base => system_packages(files, debian, root),
+        LayerKind::System | LayerKind::Base => system_components(files, debian, root),
     }
 }
 
 /// Files by the package of the distribution that they came with.
-fn system_packages(files: Vec<(String, PathBuf)>, debian: &Packages, root: &Path) -> Vec<Package> {
-    let mut by_owner: BTreeMap<String, Package> = BTreeMap::new();
+fn system_components(
+    files: Vec<(String, PathBuf)>,
+    debian: &Packages,
+    root: &Path,
+) -> Vec<Component> {
+    let mut by_owner: BTreeMap<String, Component> = BTreeMap::new();
     for (path, file) in files {
         let owner = debian.owner(&file, root);
-        let name = owner.as_ref().map_or_else(
-            || path.rsplit('/').next().unwrap_or_default().to_owned(),
-            |owner| owner.name.clone(),
-        );
-        let package = by_owner.entry(name.clone()).or_insert_with(|| Package {
+        let file_name = || path.rsplit('/').next().unwrap_or_default().to_owned();
+        let name = owner.map_or_else(file_name, |owner| owner.name.clone());
+        let component = by_owner.entry(name.clone()).or_insert_with(|| Component {
+            kind: "library",
             name,
-            version: owner.as_ref().map(|owner| owner.version.clone()),
-            supplier: owner.as_ref().map(|_| "Organization: Debian"),
+            version: owner.map(|owner| owner.version.clone()),
             licence: None,
+            purl: owner.map(|owner| format!("pkg:deb/debian/{}@{}", owner.name, owner.version)),
             files: Vec::new(),
-            reference: owner
-                .as_ref()
-                .map(|owner| format!("pkg:deb/debian/{}@{}", owner.name, owner.version)),
         });
-        package.files.push((path, file));
+        component.files.push((path, file));
     }
     by_owner.into_values().collect()
 }

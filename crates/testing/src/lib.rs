@@ -5,6 +5,7 @@
 
 mod azure;
 mod browser;
+mod docker;
 mod http;
 mod places;
 mod postgres;
@@ -16,8 +17,9 @@ mod tracking;
 
 pub use azure::AzureServer;
 pub use browser::{chromium, mlflow_pages};
+pub use docker::{Container, Docker, ImageRegistry, program};
 pub use http::{Answer, Client, Headed};
-pub use places::{copy_files, fingerprint, home, workspace_root};
+pub use places::{SmallDisk, copy_files, fingerprint, home, workspace_root};
 pub use postgres::Postgres;
 pub use process::{AddressedProcess, Mlrs, example_binary, mlrs_binary};
 pub use python::{Oracle, onnxruntime_library, python};

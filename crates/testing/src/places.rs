@@ -1,6 +1,7 @@
 //! Where the workspace and the tests' own files lie.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
@@ -37,6 +38,42 @@ pub fn copy_files(from: &Path, to: &Path) -> Result<(), Error> {
         std::fs::copy(entry.path(), to.join(entry.file_name())).map_err(io)?;
     }
     Ok(())
+}
+
+/// A small file system of its own, which ends with this value.
+#[derive(Debug)]
+pub struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// Mounts one of a size such as `8m`.
+    ///
+    /// # Errors
+    /// When this user may not.
+    pub fn mount(size: &str) -> Result<Self, Error> {
+        let io = |source| Error::io("mount a small disk", source);
+        let folder = tempfile::tempdir().map_err(io)?;
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder.path())
+            .output()
+            .map_err(io)?;
+        if mounted.status.success() {
+            return Ok(Self(folder));
+        }
+        let reason = String::from_utf8_lossy(&mounted.stderr).into_owned();
+        Err(Error::Missing(format!("no small disk: {reason}")))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
 }
 
 /// A short name for the contents of these files, as hexadecimal digits: what was made from them

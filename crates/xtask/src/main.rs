@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
 mod bench;
+mod docker;
 mod environment;
 mod test;
 

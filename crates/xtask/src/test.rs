@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use mlrs_testing::{SKIPPED_FILE, home, workspace_root};
 
+use crate::docker::{DockerEngine, docker_engine};
 use crate::environment::{azurite, onnxruntime_library, python, run};
 
 /// What the tests are told of this machine.
@@ -15,6 +16,8 @@ struct Surroundings {
     missing: Vec<String>,
     /// Where tests write what they could not do.
     skipped: PathBuf,
+    /// The Docker engine that was started for them, if none answered.
+    _engine: Option<DockerEngine>,
 }
 
 impl Surroundings {
@@ -25,7 +28,10 @@ impl Surroundings {
             .with_context(|| format!("could not make `{}`", home.display()))?;
         let home = home.canonicalize().context("the tests' home has no path")?;
         let skipped = home.join(format!("skipped-{}", std::process::id()));
-        let mut variables = vec![("MLRS_TEST_HOME", home), (SKIPPED_FILE, skipped.clone())];
+        let mut variables = vec![
+            ("MLRS_TEST_HOME", home.clone()),
+            (SKIPPED_FILE, skipped.clone()),
+        ];
         let mut missing = Vec::new();
         match python() {
             Ok(python) => {
@@ -41,10 +47,21 @@ impl Surroundings {
             Ok(program) => variables.push(("MLRS_TEST_AZURITE", program)),
             Err(error) => missing.push(format!("SKIPPED: Azure: {error:#}")),
         }
+        let engine = match docker_engine(&home) {
+            Ok(engine) => engine,
+            Err(error) => {
+                missing.push(format!("SKIPPED: Docker: {error:#}"));
+                None
+            }
+        };
+        if let Some(engine) = &engine {
+            variables.push(("DOCKER_HOST", PathBuf::from(engine.host())));
+        }
         Ok(Self {
             variables,
             missing,
             skipped,
+            _engine: engine,
         })
     }
 
@@ -174,6 +191,7 @@ mod tests {
             variables: Vec::new(),
             missing: vec!["SKIPPED: Python: absent".to_owned()],
             skipped: skipped.clone(),
+            _engine: None,
         };
         let lines = surroundings.left_out();
         assert_eq!(

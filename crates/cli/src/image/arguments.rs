@@ -36,8 +36,12 @@ pub(crate) struct BuildArguments {
     /// Speak plain HTTP to registries that are not on this machine
     #[arg(long)]
     pub(crate) plain_http: bool,
-    /// Write what is inside as an SPDX document, JSON
-    #[arg(long, value_name = "FILE")]
+    /// Write a bill of materials.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Write what is inside as a CycloneDX bill of materials, JSON"
+    )]
     pub(crate) sbom: Option<PathBuf>,
     /// How to print what was built
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]

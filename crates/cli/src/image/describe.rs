@@ -54,7 +54,7 @@ pub(super) fn description(
     })
 }
 
-/// When the image was created: what `SOURCE_DATE_EPOCH` says, else when the model was.
+/// When the image was created, in whole seconds: what `SOURCE_DATE_EPOCH` says, else when the model was.
 fn created(directory: Option<&ModelDirectory>) -> anyhow::Result<String> {
     if let Ok(seconds) = std::env::var("SOURCE_DATE_EPOCH") {
         let time = seconds
@@ -69,9 +69,8 @@ fn created(directory: Option<&ModelDirectory>) -> anyhow::Result<String> {
     let written = directory.and_then(|directory| directory.manifest.utc_time_created.as_ref());
     let time = written.and_then(|text| text.parse::<DateTime>().ok());
     let time = time.and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC).ok());
-    Ok(time
-        .map_or(Timestamp::UNIX_EPOCH, |time| time.timestamp())
-        .to_string())
+    let seconds = time.map_or(0, |time| time.timestamp().as_second());
+    Ok(Timestamp::from_second(seconds)?.to_string())
 }
 
 /// The digest of the signature as JSON, in the order of its keys.

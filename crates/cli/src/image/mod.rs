@@ -94,7 +94,7 @@ fn write_bill(
         name: identity.and_then(|identity| identity.name.clone()),
         version: identity.and_then(|identity| identity.version.clone()),
     };
-    let bill = sbom::spdx(image, &settings.root, version, &model)
+    let bill = sbom::cyclonedx(image, &settings.root, version, &model)
         .context("a file of the image cannot be read any more")?;
     let text = serde_json::to_string_pretty(&bill)? + "\n";
     std::fs::write(file, text).with_context(|| format!("cannot write `{}`", file.display()))

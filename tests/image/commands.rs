@@ -1,0 +1,255 @@
+//! The commands that MLflow has, and the bill of materials.
+
+use std::path::Path;
+use std::process::Command;
+
+use mlrs_testing::{Client, Docker, home, program, python, skipped};
+use serde_json::Value;
+
+use crate::build::{Loaded, built, command, errors, iris, mlrs, request};
+
+#[test]
+fn the_commands_of_mlflow_make_images() {
+    let docker = match Docker::connect() {
+        Ok(docker) => docker,
+        Err(error) => return skipped("mlrs models build-docker", &error.to_string()),
+    };
+    let image = Loaded::named(&docker, "build-docker");
+    let output = mlrs()
+        .args([
+            "models",
+            "build-docker",
+            "-n",
+            &image.name,
+            "--env-manager",
+            "local",
+        ])
+        .arg("--model-uri")
+        .arg(iris())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(errors(&output).contains("note: options about Python environments have no effect"));
+    let container = docker
+        .start(&["--publish", "127.0.0.1::8080"], &image.name, &[])
+        .unwrap();
+    container.ready(8080, "/ping").unwrap();
+}
+
+/// A Debian made here, since no image can be pulled: the base of Dockerfiles.
+fn debian(docker: &Docker) -> Result<String, String> {
+    let name = "mlrs-tests/debian:bookworm";
+    if docker.run(&["inspect", name]).is_ok() {
+        return Ok(name.to_owned());
+    }
+    let folder = home().join("debian");
+    let _ = std::fs::remove_dir_all(&folder);
+    let path = folder.display().to_string();
+    let made = program(
+        "debootstrap",
+        &[
+            "--variant=minbase",
+            "--include=ca-certificates,tzdata",
+            "bookworm",
+            &path,
+        ],
+    );
+    made.map_err(|error| error.to_string())?;
+    let imported = Command::new("sh")
+        .args([
+            "-c",
+            "tar -C \"$0\" -c . | docker import - \"$1\"",
+            &path,
+            name,
+        ])
+        .output()
+        .map_err(|error| error.to_string())?;
+    let _ = std::fs::remove_dir_all(&folder);
+    if imported.status.success() {
+        Ok(name.to_owned())
+    } else {
+        Err(errors(&imported))
+    }
+}
+
+#[test]
+fn a_generated_dockerfile_builds_the_same() {
+    let docker = match Docker::connect() {
+        Ok(docker) => docker,
+        Err(error) => return skipped("a generated Dockerfile", &error.to_string()),
+    };
+    let base = match debian(&docker) {
+        Ok(base) => base,
+        Err(error) => return skipped("a Debian for a Dockerfile", &error),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let context = folder.path().join("iris-image");
+    for _ in 0..2 {
+        // Once more over what it made: a model that was retrained.
+        let output = mlrs()
+            .args(["models", "generate-dockerfile", "-m"])
+            .arg(iris())
+            .arg("-d")
+            .arg(&context)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            printed,
+            format!("Generated Dockerfile in directory {}\n", context.display())
+        );
+    }
+    std::fs::write(context.join("notes.txt"), "not for the engine").unwrap();
+    let image = Loaded::named(&docker, "dockerfile");
+    let argument = format!("BASE={base}");
+    docker
+        .run(&[
+            "build",
+            "--build-arg",
+            &argument,
+            "-t",
+            &image.name,
+            context.to_str().unwrap(),
+        ])
+        .unwrap();
+    let container = docker
+        .start(
+            &["--publish", "127.0.0.1::8080", "--read-only"],
+            &image.name,
+            &[],
+        )
+        .unwrap();
+    let address = container.ready(8080, "/ready").unwrap();
+    let url = format!("{address}/invocations");
+    let answer = Client::new().post(&url, Some("application/json"), &request());
+    assert_eq!(answer.unwrap().status, 200);
+    // What is run, and how, is what `mlrs image build` has.
+    let assembled = Loaded::build(&docker, &iris(), "assembled", &[]);
+    let config = |name: &str| -> Value {
+        let shown = docker
+            .run(&["inspect", "--format", "{{json .Config}}", name])
+            .unwrap();
+        serde_json::from_str(&shown).unwrap()
+    };
+    let (theirs, ours) = (config(&image.name), config(&assembled.name));
+    for key in [
+        "User",
+        "Entrypoint",
+        "Cmd",
+        "ExposedPorts",
+        "WorkingDir",
+        "StopSignal",
+        "Healthcheck",
+    ] {
+        assert_eq!(theirs[key], ours[key], "{key}");
+    }
+    let variables = |config: &Value| {
+        let mut variables: Vec<String> = config["Env"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|variable| variable.as_str().unwrap().to_owned())
+            .collect();
+        variables.sort();
+        variables
+    };
+    assert_eq!(variables(&theirs), variables(&ours));
+    assert_eq!(theirs["Labels"], ours["Labels"]);
+    assert_eq!(paths(&docker, &image.name), paths(&docker, &assembled.name));
+}
+
+/// The paths of everything in an image that a program could use.
+fn paths(docker: &Docker, image: &str) -> Vec<String> {
+    let id = docker.run(&["create", image]).unwrap();
+    let listed = program("sh", &["-c", "docker export \"$0\" | tar -t", &id]).unwrap();
+    docker.run(&["rm", &id]).unwrap();
+    let mut paths: Vec<String> = listed
+        .lines()
+        .map(str::to_owned)
+        // Lists and sources of zones, which nothing reads at run time.
+        .filter(|path| !path.starts_with("usr/share/zoneinfo/"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Dockerfile"), "FROM debian\n").unwrap();
+    let output = mlrs()
+        .args(["models", "generate-dockerfile", "-m"])
+        .arg(iris())
+        .arg("-d")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(errors(&output).contains("holds something that was not made by this command"));
+    let kept = std::fs::read_to_string(folder.path().join("Dockerfile")).unwrap();
+    assert_eq!(kept, "FROM debian\n");
+}
+
+/// Checks a bill with the library of those who made the format.
+const VALIDATE: &str = "
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).read())
+print(error or 'valid')
+";
+
+#[test]
+fn the_bill_of_materials_is_valid_and_names_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let bill = folder.path().join("iris.cdx.json");
+    let target = format!("oci:{}", folder.path().join("image").display());
+    let arguments = ["--output", &target, "--sbom", bill.to_str().unwrap()];
+    let image = built(&mut command(&iris(), "iris:1", &arguments));
+    let text = std::fs::read(&bill).unwrap();
+    let found: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(found["metadata"]["component"]["version"], image["digest"]);
+    let components = found["components"].as_array().unwrap();
+    let version = |name: &str| {
+        let component = components
+            .iter()
+            .find(|component| component["name"] == name);
+        component.unwrap_or_else(|| panic!("no {name}"))["version"].clone()
+    };
+    assert_eq!(version("mlrs"), env!("CARGO_PKG_VERSION"));
+    assert_eq!(version("onnxruntime"), "1.31.1");
+    if Path::new("/var/lib/dpkg/status").exists() {
+        let installed = program("dpkg-query", &["-W", "-f", "${Version}", "libc6"]).unwrap();
+        assert_eq!(version("libc6"), installed.as_str());
+        for package in ["libgcc-s1", "libstdc++6", "ca-certificates", "tzdata"] {
+            assert!(version(package).is_string(), "{package}");
+        }
+    }
+    let files: Vec<&str> = components
+        .iter()
+        .flat_map(|component| component["components"].as_array().unwrap())
+        .map(|file| file["name"].as_str().unwrap())
+        .collect();
+    for path in [
+        "/usr/local/bin/mlrs",
+        "/opt/ml/model/model.onnx",
+        "/usr/lib/mlrs/libonnxruntime.so",
+        "/usr/lib/mlrs/libc.so.6",
+    ] {
+        assert!(files.contains(&path), "{path}");
+    }
+    // Nothing of the moment is in it.
+    built(&mut command(&iris(), "iris:1", &arguments));
+    assert!(std::fs::read(&bill).unwrap() == text);
+    let python = match python() {
+        Ok(python) => python,
+        Err(error) => return skipped("the validation of a bill of materials", &error.to_string()),
+    };
+    let output = Command::new(python)
+        .args(["-c", VALIDATE])
+        .arg(&bill)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "valid\n");
+}

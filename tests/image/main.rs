@@ -1,0 +1,17 @@
+//! Images: built from a model, run, pushed, pulled, and compared with the model outside.
+//!
+//! They run in a real Docker engine, go to a real registry, and are looked at by another client.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod build;
+mod commands;
+mod failures;
+mod outputs;
+mod same;
+mod served;
