@@ -8,7 +8,9 @@ pub mod archive;
 pub mod directory;
 pub mod manifest;
 pub mod python;
+mod python_json;
 pub mod signature;
+mod staging;
 mod yaml;
 mod yaml_text;
 
