@@ -8,6 +8,7 @@ pub mod archive;
 pub mod directory;
 pub mod manifest;
 pub mod onnx;
+pub mod package;
 pub mod python;
 mod python_json;
 pub mod signature;
