@@ -9,6 +9,8 @@ use mlrs_client::tracking::TrackingError;
 use mlrs_client::{ResolveError, SettingsError, UriError};
 use mlrs_mlmodel::archive::ArchiveError;
 use mlrs_mlmodel::directory::OpenError;
+use mlrs_mlmodel::onnx::OnnxError;
+use mlrs_mlmodel::package::PackageError;
 use mlrs_onnxruntime::install::InstallError;
 use mlrs_tracking::PagesError;
 
@@ -62,6 +64,12 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         return error.hint();
     }
     if let Some(error) = error.downcast_ref::<ArchiveError>() {
+        return error.hint().map(str::to_owned);
+    }
+    if let Some(error) = error.downcast_ref::<OnnxError>() {
+        return error.hint().map(str::to_owned);
+    }
+    if let Some(error) = error.downcast_ref::<PackageError>() {
         return error.hint().map(str::to_owned);
     }
     if let Some(error) = error.downcast_ref::<ResolveError>() {

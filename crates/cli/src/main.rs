@@ -22,6 +22,7 @@ mod models;
 mod onnxruntime;
 mod output;
 mod pack;
+mod package;
 mod predict;
 mod progress;
 mod registry;
@@ -56,6 +57,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Predict(arguments) => predict::run(arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Pull(arguments) => source::pull(&arguments),
+        Command::Package(arguments) => package::run(&arguments),
         Command::Pack(arguments) => pack::pack(&arguments),
         Command::Unpack(arguments) => pack::unpack(&arguments),
         Command::Onnxruntime(arguments) => onnxruntime::run(arguments),
