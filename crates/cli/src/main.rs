@@ -25,6 +25,7 @@ mod pack;
 mod package;
 mod predict;
 mod progress;
+mod register;
 mod registry;
 mod run_table;
 mod runs;
@@ -58,6 +59,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Pull(arguments) => source::pull(&arguments),
         Command::Package(arguments) => package::run(&arguments),
+        Command::Register(arguments) => register::run(&arguments),
         Command::Pack(arguments) => pack::pack(&arguments),
         Command::Unpack(arguments) => pack::unpack(&arguments),
         Command::Onnxruntime(arguments) => onnxruntime::run(arguments),
