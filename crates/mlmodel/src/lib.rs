@@ -11,6 +11,7 @@ pub mod onnx;
 pub mod package;
 pub mod python;
 mod python_json;
+pub mod requirement;
 pub mod signature;
 mod staging;
 mod yaml;
