@@ -2,6 +2,8 @@
 //!
 //! Options about Python environments are taken and said to have no effect: nothing here runs Python.
 
+mod requirements;
+
 use std::num::NonZeroUsize;
 
 use clap::{Args, Subcommand};
@@ -29,6 +31,13 @@ enum Command {
     Serve(Box<ServeArguments>),
     /// As `mlflow models predict`
     Predict(Box<PredictArguments>),
+    /// As `mlflow models update-pip-requirements`
+    #[command(after_help = "Examples:
+  mlrs models update-pip-requirements -m ./iris add pandas==2.3 'scipy>=1.10,<2'
+  mlrs models update-pip-requirements -m runs:/0123456789abcdef0123456789abcdef/model remove torch
+
+The files requirements.txt and conda.yaml are changed. Versions of registered models stay as they are.")]
+    UpdatePipRequirements(requirements::Arguments),
 }
 
 /// The options of MLflow that are about Python.
@@ -114,6 +123,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
             arguments.python.note();
             predict::run(arguments.predict)
         }
+        Command::UpdatePipRequirements(arguments) => requirements::run(&arguments),
     }
 }
 
