@@ -13,6 +13,7 @@ pub const ONNX_VERSION: &str = "1.23.2";
 
 const ONNXRUNTIME_VERSION: &str = "1.31.1";
 const NUMPY_VERSION: &str = "2.4.6";
+const PANDAS_VERSION: &str = "3.1.1";
 
 /// What Python 3.11 brings to build with.
 const PIP_VERSION: &str = "23.2.1";
@@ -47,20 +48,27 @@ pub(super) fn flavors(data: &str) -> [(&'static str, Map<String, Value>); 2] {
     ]
 }
 
-/// The packages that `mlflow.onnx` needs, by name.
-fn requirements() -> [String; 4] {
-    [
+/// The packages that `mlflow.onnx` needs, by name. MLflow finds them by predicting the example, so that
+/// `pandas` is among them where that is a data frame.
+fn requirements(example_is_frame: bool) -> Vec<String> {
+    let mut packages = vec![
         ("mlflow", MLFLOW_VERSION),
         ("numpy", NUMPY_VERSION),
         ("onnx", ONNX_VERSION),
         ("onnxruntime", ONNXRUNTIME_VERSION),
-    ]
-    .map(|(name, version)| format!("{name}=={version}"))
+    ];
+    if example_is_frame {
+        packages.push(("pandas", PANDAS_VERSION));
+    }
+    let pinned = packages
+        .iter()
+        .map(|(name, version)| format!("{name}=={version}"));
+    pinned.collect()
 }
 
 /// The files about Python, by name.
-pub(super) fn files() -> [(&'static str, String); 3] {
-    let requirements = requirements();
+pub(super) fn files(example_is_frame: bool) -> [(&'static str, String); 3] {
+    let requirements = requirements(example_is_frame);
     let conda = format!(
         "channels:\n- conda-forge\ndependencies:\n- python={PYTHON_VERSION}\n- pip<={PIP_VERSION}\n- pip:\n  - \
          {}\nname: mlflow-env\n",

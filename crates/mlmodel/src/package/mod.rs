@@ -186,7 +186,9 @@ impl NewModel {
         let size = self.directory().size_bytes().map_err(unlisted)?;
         self.manifest.model_size_bytes = (size > 0).then_some(size);
         self.write(FILE_NAME, &self.manifest.to_yaml())?;
-        for (name, text) in environment::files() {
+        let example = self.manifest.saved_input_example_info.as_ref();
+        let frame = example.is_some_and(|info| info.kind.as_deref() == Some("dataframe"));
+        for (name, text) in environment::files(frame) {
             self.write(name, &text)?;
         }
         sync(&self.partial.path)?;
