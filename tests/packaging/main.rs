@@ -9,6 +9,7 @@
 )]
 
 mod cases;
+mod example;
 mod predicted;
 mod refused;
 mod registered;

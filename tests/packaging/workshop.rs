@@ -55,7 +55,8 @@ impl Workshop {
         self.text(name)
     }
 
-    fn prepared(&self, mut command: Command) -> Command {
+    /// A command in the folder and the environment of the workshop.
+    pub fn prepared(&self, mut command: Command) -> Command {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MLFLOW_")) {
             command.env_remove(name);
         }

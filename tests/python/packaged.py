@@ -6,7 +6,8 @@ is an object with `do` and what that needs:
 save      mlflow.onnx.save_model of `onnx` to `to`, with `inputs` as its example (or `frame`, a data
           frame, or null for none), metadata, and what infer_signature says
 read      the files of the directory `model` as JSON; its example as mlflow.models.Model loads it
-predict   mlflow.pyfunc's predictions of the model `model` (a directory or a URI) for `inputs`
+predict   mlflow.pyfunc's predictions of the model `model` (a directory or a URI) for `inputs`,
+          or for `frame`, a data frame
 load      the name of the graph that mlflow.onnx loads, or why the checks of ONNX refuse it
 """
 
@@ -85,6 +86,9 @@ def read(task):
 
 def predict(task):
     model = mlflow.pyfunc.load_model(task["model"])
+    if "frame" in task:
+        frame = pd.DataFrame(task["frame"]["data"], columns=task["frame"]["columns"])
+        return plain(model.predict(frame).to_dict("list"))
     return plain(model.predict(arrays(task["inputs"])))
 
 
