@@ -12,6 +12,7 @@ mod archives;
 mod help;
 mod inspect;
 mod library;
+mod package;
 mod predict;
 mod serve;
 mod terminal;

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     artifacts, db, doctor, experiments, gc, healthcheck, image, import_filestore, inspect, models,
-    onnxruntime, pack, predict, registry, runs, serve, server, source,
+    onnxruntime, pack, package, predict, register, registry, runs, serve, server, source,
 };
 
 /// MLflow's models, served from one binary.
@@ -42,6 +42,10 @@ pub(crate) enum Command {
     Inspect(inspect::Arguments),
     /// Download a model from a registry, a run or an object store
     Pull(source::PullArguments),
+    /// Make a model directory of a model file, without Python
+    Package(package::Arguments),
+    /// Upload a model directory, and make a version of a registered model of it
+    Register(register::Arguments),
     /// Make a `.zip` of a model directory
     Pack(pack::PackArguments),
     /// Make a model directory of a `.zip`

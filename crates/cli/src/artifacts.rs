@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{ArgGroup, Args, Subcommand};
+use mlrs_client::ModelUri;
 use mlrs_client::tracking::{Artifact, TrackingError};
-use mlrs_client::{ModelUri, Progress};
 use serde_json::{Value, json};
 
 use crate::connection::ConnectionArguments;
@@ -123,7 +123,7 @@ fn upload(
     source: &Path,
     place: &PlaceArguments,
 ) -> anyhow::Result<()> {
-    let (bar, report) = transfer("uploading");
+    let (bar, report) = progress::transfer("uploading");
     connection.run(async |client| {
         let artifacts = client.run_artifacts(&place.run_id).await?;
         let path = place.artifact_path.as_deref();
@@ -204,7 +204,7 @@ fn download(connection: &ConnectionArguments, arguments: &DownloadArguments) -> 
         let folder = folder.context("cannot make a temporary folder")?;
         scratch.insert(folder).path().to_owned()
     };
-    let (bar, report) = transfer("downloading");
+    let (bar, report) = progress::transfer("downloading");
     let path = connection.run(async |client| -> Result<PathBuf, TrackingError> {
         if let Some(uri) = &uri {
             return client.download(uri, &destination, &report).await;
@@ -218,16 +218,4 @@ fn download(connection: &ConnectionArguments, arguments: &DownloadArguments) -> 
     scratch.map(tempfile::TempDir::keep);
     let path = std::path::absolute(&path).unwrap_or(path);
     output::line(&path.display().to_string())
-}
-
-/// A bar, and what moves it.
-fn transfer(
-    label: &str,
-) -> (
-    indicatif::ProgressBar,
-    impl Fn(Progress) + Send + Sync + use<>,
-) {
-    let bar = progress::bytes(label);
-    let shown = bar.clone();
-    (bar, move |progress| progress::advance(&shown, progress))
 }

@@ -150,6 +150,21 @@ pub(crate) fn load(
     directory: &ModelDirectory,
     options: &LoadOptions,
 ) -> anyhow::Result<Loaded> {
+    let named = directory.path.display().to_string();
+    load_named(arguments, candidates, directory, &named, options)
+}
+
+/// The same for a directory that the user knows by another name.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_named(
+    arguments: &EngineArguments,
+    candidates: &[Box<dyn Backend>],
+    directory: &ModelDirectory,
+    named: &str,
+    options: &LoadOptions,
+) -> anyhow::Result<Loaded> {
     if let Some(name) = &arguments.backend {
         let Some(backend) = candidates.iter().find(|candidate| candidate.name() == name) else {
             let known: Vec<&str> = candidates
@@ -189,11 +204,11 @@ pub(crate) fn load(
             }),
         }
     }
-    Err(nobody(directory, &refused))
+    Err(nobody(named, &refused))
 }
 
 /// No candidate serves the model.
-fn nobody(directory: &ModelDirectory, refused: &[Candidate]) -> anyhow::Error {
+fn nobody(named: &str, refused: &[Candidate]) -> anyhow::Error {
     let mut reasons = String::new();
     for candidate in refused {
         reasons.extend([
@@ -203,10 +218,7 @@ fn nobody(directory: &ModelDirectory, refused: &[Candidate]) -> anyhow::Error {
             &describe(&candidate.refusal),
         ]);
     }
-    let message = format!(
-        "no backend serves the model in `{}`{reasons}",
-        directory.path.display()
-    );
+    let message = format!("no backend serves the model in `{named}`{reasons}");
     match refused
         .iter()
         .find_map(|candidate| candidate.refusal.hint.clone())

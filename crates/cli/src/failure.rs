@@ -13,6 +13,9 @@ use mlrs_image::registry::RegistryError;
 use mlrs_image::{BaseError, BuildError, NameError};
 use mlrs_mlmodel::archive::ArchiveError;
 use mlrs_mlmodel::directory::OpenError;
+use mlrs_mlmodel::onnx::OnnxError;
+use mlrs_mlmodel::package::PackageError;
+use mlrs_mlmodel::requirement::UpdateError;
 use mlrs_onnxruntime::install::InstallError;
 use mlrs_tracking::PagesError;
 
@@ -66,6 +69,15 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         return error.hint();
     }
     if let Some(error) = error.downcast_ref::<ArchiveError>() {
+        return error.hint().map(str::to_owned);
+    }
+    if let Some(error) = error.downcast_ref::<OnnxError>() {
+        return error.hint().map(str::to_owned);
+    }
+    if let Some(error) = error.downcast_ref::<PackageError>() {
+        return error.hint().map(str::to_owned);
+    }
+    if let Some(error) = error.downcast_ref::<UpdateError>() {
         return error.hint().map(str::to_owned);
     }
     if let Some(error) = error.downcast_ref::<ResolveError>() {

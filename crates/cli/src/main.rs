@@ -24,8 +24,10 @@ mod models;
 mod onnxruntime;
 mod output;
 mod pack;
+mod package;
 mod predict;
 mod progress;
+mod register;
 mod registry;
 mod run_table;
 mod runs;
@@ -58,6 +60,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Predict(arguments) => predict::run(arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Pull(arguments) => source::pull(&arguments),
+        Command::Package(arguments) => package::run(&arguments),
+        Command::Register(arguments) => register::run(&arguments),
         Command::Pack(arguments) => pack::pack(&arguments),
         Command::Unpack(arguments) => pack::unpack(&arguments),
         Command::Image(arguments) => image::run(arguments),

@@ -2,6 +2,8 @@
 //!
 //! Options about Python environments are taken and said to have no effect: nothing here runs Python.
 
+mod requirements;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -42,6 +44,13 @@ enum Command {
         after_help = "Example:\n  mlrs models generate-dockerfile -m models:/iris/Production -d iris-image\n  docker build -t iris iris-image"
     )]
     GenerateDockerfile(Box<GenerateDockerfileArguments>),
+    /// As `mlflow models update-pip-requirements`
+    #[command(after_help = "Examples:
+  mlrs models update-pip-requirements -m ./iris add pandas==2.3 'scipy>=1.10,<2'
+  mlrs models update-pip-requirements -m runs:/0123456789abcdef0123456789abcdef/model remove torch
+
+The files requirements.txt and conda.yaml are changed. Versions of registered models stay as they are.")]
+    UpdatePipRequirements(requirements::Arguments),
 }
 
 /// The options of MLflow that are about Python.
@@ -206,6 +215,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
                 folder.display()
             ))
         }
+        Command::UpdatePipRequirements(arguments) => requirements::run(&arguments),
     }
 }
 

@@ -55,6 +55,13 @@ pub(crate) fn advance(bar: &ProgressBar, progress: Progress) {
     bar.set_position(progress.bytes_done);
 }
 
+/// A bar, and what moves it.
+pub(crate) fn transfer(label: &str) -> (ProgressBar, impl Fn(Progress) + Send + Sync + use<>) {
+    let bar = bytes(label);
+    let shown = bar.clone();
+    (bar, move |progress| advance(&shown, progress))
+}
+
 fn bar(label: &str, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

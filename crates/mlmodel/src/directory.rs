@@ -135,8 +135,16 @@ impl ModelDirectory {
 
     fn example(&self, relative: Option<&str>) -> Result<Option<Vec<u8>>, FileError> {
         relative
-            .map(|relative| read_file(&self.data_path(relative)?, EXAMPLE_LIMIT))
+            .map(|relative| self.read(relative, EXAMPLE_LIMIT))
             .transpose()
+    }
+
+    /// The bytes of a file of at most `limit` bytes; the path may come from the `MLmodel` file.
+    ///
+    /// # Errors
+    /// When there is none, or it is outside, too large, or not readable.
+    pub fn read(&self, relative: &str, limit: u64) -> Result<Vec<u8>, FileError> {
+        read_file(&self.data_path(relative)?, limit)
     }
 
     /// The lines of `requirements.txt` without comments and blanks; `None` when there is no such file.

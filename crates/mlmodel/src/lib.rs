@@ -7,8 +7,13 @@
 pub mod archive;
 pub mod directory;
 pub mod manifest;
+pub mod onnx;
+pub mod package;
 pub mod python;
+mod python_json;
+pub mod requirement;
 pub mod signature;
+mod staging;
 mod yaml;
 mod yaml_text;
 

@@ -3,6 +3,8 @@
 // clippy allows these in test functions only, not in what they call.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+use mlrs_mlmodel::onnx::locations;
+use mlrs_mlmodel::requirement::Requirement;
 use mlrs_mlmodel::signature::{
     ColumnSpec, ColumnType, DataType, ParamSpec, Property, Schema, TensorSpec, TensorType,
 };
@@ -151,5 +153,60 @@ proptest! {
     fn no_text_panics(text in any::<String>()) {
         let _ = Manifest::parse(&text);
         let _ = Schema::parse(&text);
+    }
+}
+
+fn identifier() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9]([a-zA-Z0-9._-]{0,6}[a-zA-Z0-9])?"
+}
+
+fn requirement() -> impl Strategy<Value = String> {
+    let clause = "(==|!=|>=|<=|<|>|~=) ?[0-9]{1,2}\\.[0-9]{1,2}(rc1|\\.post2|\\.dev0)?";
+    let versions = prop::collection::vec(clause, 0..4).prop_map(|all| all.join(" , "));
+    let extras = prop::collection::vec(identifier(), 0..3).prop_map(|all| match all.as_slice() {
+        [] => String::new(),
+        all => format!("[{}]", all.join(", ")),
+    });
+    let item =
+        "(python_version|os\\.name|extra) (<|==|in|not in) ('[a-z0-9._-]{0,5}'|\"[a-z0-9]{0,5}\")";
+    let marker = prop::collection::vec((item, any::<bool>()), 0..3).prop_map(|items| {
+        let item =
+            |(item, enclosed): (String, bool)| if enclosed { format!("({item})") } else { item };
+        let items: Vec<String> = items.into_iter().map(item).collect();
+        items.join(" and ")
+    });
+    (identifier(), extras, versions, marker).prop_map(|(name, extras, versions, marker)| {
+        let end = if marker.is_empty() {
+            String::new()
+        } else {
+            format!(" ; {marker}")
+        };
+        format!("{name}{extras} {versions}{end}")
+    })
+}
+
+proptest! {
+    #[test]
+    fn requirements_that_were_written_are_read_as_they_were(text in requirement()) {
+        let read = Requirement::parse(&text).unwrap();
+        let written = read.to_string();
+        prop_assert_eq!(&Requirement::parse(&written).unwrap(), &read, "{}", written);
+    }
+
+    #[test]
+    fn no_text_makes_a_requirement_panic(text in "[a-z=<>~!.,;@()'\" \\[\\]0-9+*-]{0,40}") {
+        if let Ok(read) = Requirement::parse(&text) {
+            let written = read.to_string();
+            prop_assert_eq!(Requirement::parse(&written).unwrap().to_string(), written);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_an_onnx_file_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(found) = locations(&bytes) {
+            for location in found.keys() {
+                prop_assert!(!location.starts_with('/') && !location.split('/').any(|name| name == ".."));
+            }
+        }
     }
 }

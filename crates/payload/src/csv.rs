@@ -25,13 +25,7 @@ pub(crate) fn decode(
     body: &[u8],
     first_row: usize,
 ) -> Result<Decoded, DecodeError> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let text = std::str::from_utf8(body).map_err(|error| {
-        DecodeError::malformed(format!(
-            "Ensure that input is a valid UTF-8 encoded string. Error: invalid byte at {}",
-            error.valid_up_to()
-        ))
-    })?;
+    let text = text(body)?;
     let mut reader = Reader { text, at: 0 };
     let mut record = Vec::new();
     if !reader.next(&mut record)? {
@@ -69,6 +63,22 @@ pub(crate) fn decode(
     frame.finish()
 }
 
+/// The text of a CSV body, without a byte order mark.
+pub(crate) fn text(body: &[u8]) -> Result<&str, DecodeError> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    std::str::from_utf8(body).map_err(|error| {
+        DecodeError::malformed(format!(
+            "Ensure that input is a valid UTF-8 encoded string. Error: invalid byte at {}",
+            error.valid_up_to()
+        ))
+    })
+}
+
+/// Whether pandas takes the field for a missing value.
+pub(crate) fn is_missing(field: &str) -> bool {
+    MISSING.binary_search(&field).is_ok()
+}
+
 /// For each column, whether its fields stay text whatever they look like.
 fn text_columns(frame: &Frame<'_>, plan: &crate::plan::FramePlan) -> Vec<bool> {
     frame
@@ -100,7 +110,7 @@ fn set(
         // No word for a missing value is a number.
         return frame.set(row, column, Cell::Number(number));
     }
-    let missing = MISSING.binary_search(&field).is_ok();
+    let missing = is_missing(field);
     if rule.casts != Casts::Lossless
         && let Declared::Type(declared) = rule.declared
     {
@@ -116,7 +126,7 @@ fn set(
 }
 
 /// A field by what it looks like.
-fn scalar(field: &str) -> Cell<'_> {
+pub(crate) fn scalar(field: &str) -> Cell<'_> {
     let trimmed = field.trim_matches([' ', '\t']);
     match number::read(trimmed.as_bytes()) {
         Some((number, length)) if length == trimmed.len() => Cell::Number(number),
@@ -180,14 +190,14 @@ fn unpadded(field: &str) -> &str {
 }
 
 /// Splits CSV text into records.
-struct Reader<'a> {
-    text: &'a str,
-    at: usize,
+pub(crate) struct Reader<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) at: usize,
 }
 
 impl<'a> Reader<'a> {
     /// The next record that is not a blank line; `false` at the end.
-    fn next(&mut self, record: &mut Vec<Cow<'a, str>>) -> Result<bool, DecodeError> {
+    pub(crate) fn next(&mut self, record: &mut Vec<Cow<'a, str>>) -> Result<bool, DecodeError> {
         record.clear();
         let bytes = self.text.as_bytes();
         while matches!(bytes.get(self.at), Some(b'\n' | b'\r')) {

@@ -15,7 +15,7 @@ use super::background::{Worker, chain, now};
 use super::batch::Value;
 use super::models::SavedModel;
 use super::queue::Queue;
-use super::{Artifacts, Step, TrackingClient, TrackingError};
+use super::{Artifacts, ModelOwner, Step, TrackingClient, TrackingError};
 
 /// How a run logs in the background.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -415,7 +415,12 @@ impl ActiveRun {
         directory: impl AsRef<Path>,
     ) -> Result<SavedModel, TrackingError> {
         self.client
-            .log_model_directory(&self.info, name, directory.as_ref())
+            .log_model_directory(
+                ModelOwner::Run(&self.info),
+                name,
+                directory.as_ref(),
+                &crate::silent,
+            )
             .await
     }
 }

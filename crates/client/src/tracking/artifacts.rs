@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mlrs_api::runs::RunInfo;
 pub use mlrs_artifacts::Entry as Artifact;
-use mlrs_artifacts::{ArtifactPath, ArtifactStore, Source};
+use mlrs_artifacts::{ArtifactPath, ArtifactStore, Source, without_secrets};
 
 use super::{TrackingClient, TrackingError};
 use crate::download::{COMPLETE, DownloadSettings, Progress, ProgressCallback, fetch};
@@ -92,6 +92,36 @@ impl TrackingClient {
         };
         let target = ArtifactPath::parse(&name)?.below(destination);
         place(&origins, &target, progress).await
+    }
+}
+
+impl TrackingClient {
+    /// The artifacts that a URI means, and its path in them: those that hold `file` below it.
+    ///
+    /// # Errors
+    /// When the URI is that of a registered model or of this machine, names nothing, or `file` is not
+    /// there.
+    pub async fn artifacts_holding(
+        &self,
+        uri: &str,
+        file: &str,
+    ) -> Result<(Artifacts, String), TrackingError> {
+        let located = locate(self.lookups(), &ModelUri::parse(uri)?).await?;
+        // Later places win where several have a file.
+        for (root, path) in located.unwrap_or_default().places.iter().rev() {
+            let artifacts = self.artifacts_at(root)?;
+            let listed = match artifacts.list(path.as_str()).await {
+                Err(error) if error.is_not_found() => Vec::new(),
+                listed => listed?,
+            };
+            if listed.iter().any(|entry| entry.path.name() == file) {
+                return Ok((artifacts, path.as_str().to_owned()));
+            }
+        }
+        Err(TrackingError::NoFile {
+            uri: without_secrets(uri),
+            file: file.to_owned(),
+        })
     }
 }
 

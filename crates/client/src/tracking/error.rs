@@ -81,6 +81,14 @@ pub enum TrackingError {
     /// The server does not say where the files belong.
     #[error("the server does not say where the files of {0} belong")]
     NoLocation(String),
+    /// A file is not where it was looked for.
+    #[error("there is no `{file}` in `{uri}`")]
+    NoFile {
+        /// Where, without secrets.
+        uri: String,
+        /// The name of the file.
+        file: String,
+    },
     /// There is no store for the place of the files.
     #[error(transparent)]
     OpenStore(#[from] OpenStoreError),

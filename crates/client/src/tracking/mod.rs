@@ -66,7 +66,7 @@ pub use mlrs_api::runs::{Run, RunData, RunInfo};
 pub use mlrs_api::server_info::ServerInfo;
 pub use mlrs_api::{ErrorCode, Tag};
 pub use mlrs_artifacts::ArtifactPath;
-pub use models::SavedModel;
+pub use models::{ModelOwner, SavedModel};
 pub use pages::Pages;
 pub use points::Point;
 pub use registry::{NewVersion, RegistrySearch};

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::staging::Unwritable;
+
 /// Why a directory could not be packed, or an archive not unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -177,5 +179,15 @@ impl ArchiveError {
             Self::NotPackable { .. } => "replace it by a plain file, or leave it out",
             Self::Io { .. } => return None,
         })
+    }
+}
+
+impl From<Unwritable> for ArchiveError {
+    fn from(Unwritable { path, source }: Unwritable) -> Self {
+        Self::Io {
+            action: "write",
+            path,
+            source,
+        }
     }
 }

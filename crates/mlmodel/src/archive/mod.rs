@@ -62,4 +62,4 @@ pub fn is_archive(path: &Path) -> bool {
 }
 
 /// The size of the pieces that are copied.
-const PIECE: usize = 128 << 10;
+pub(crate) const PIECE: usize = 128 << 10;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, System, ZipWriter};
 
-use super::unpack::Partial;
 use super::{ArchiveError, PIECE, Progress};
 use crate::manifest::FILE_NAME;
+use crate::staging::Partial;
 
 /// Files from here on get the larger sizes of ZIP64; a bit below 4 GiB, as deflate can add some.
 const LARGE: u64 = 0xf000_0000;

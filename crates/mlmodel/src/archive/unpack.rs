@@ -1,10 +1,9 @@
 //! Unpacks a model's archive: [`unpack`]. The checks of names are in `entry`, those of the
 //! archive's own structure in `open`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
 use zip::read::ZipReadOptions;
 
@@ -12,6 +11,7 @@ use super::entry::{Planned, plan};
 use super::open::{Archive, open};
 use super::{ArchiveError, Limits, PIECE, Progress};
 use crate::signature::shorten;
+use crate::staging::Partial;
 
 /// What was unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,88 +148,5 @@ fn unwritable(path: &Path, source: io::Error) -> ArchiveError {
         action: "write",
         path: path.to_owned(),
         source,
-    }
-}
-
-/// Something unfinished beside its destination; removed when it is dropped.
-pub(super) struct Partial {
-    pub path: PathBuf,
-    finished: bool,
-}
-
-impl Partial {
-    /// A new, empty directory.
-    pub fn beside(destination: &Path) -> Result<Self, ArchiveError> {
-        Self::make(destination, |path| fs::create_dir(path))
-    }
-
-    /// A new, empty file.
-    pub fn file_beside(destination: &Path) -> Result<(Self, File), ArchiveError> {
-        let mut made = None;
-        let partial = Self::make(destination, |path| {
-            made = Some(
-                OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .create_new(true)
-                    .open(path)?,
-            );
-            Ok(())
-        })?;
-        let missing = || unwritable(destination, io::ErrorKind::NotFound.into());
-        Ok((partial, made.ok_or_else(missing)?))
-    }
-
-    fn make(
-        destination: &Path,
-        mut create: impl FnMut(&Path) -> io::Result<()>,
-    ) -> Result<Self, ArchiveError> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let parent = destination
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(|source| unwritable(parent, source))?;
-        let name = destination
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let name: String = name.chars().take(50).collect();
-        loop {
-            let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-            let path = parent.join(format!(".{name}.partial-{}-{count}", std::process::id()));
-            match create(&path) {
-                Ok(()) => {
-                    return Ok(Self {
-                        path,
-                        finished: false,
-                    });
-                }
-                Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(unwritable(&path, source)),
-            }
-        }
-    }
-
-    /// Gives it its name.
-    pub fn finish(mut self, destination: &Path) -> Result<(), ArchiveError> {
-        fs::rename(&self.path, destination).map_err(|source| unwritable(destination, source))?;
-        self.finished = true;
-        Ok(())
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if self.finished {
-            return;
-        }
-        // Nobody is left to tell when this fails.
-        if self.path.is_dir() {
-            let _ = fs::remove_dir_all(&self.path);
-        } else {
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }

@@ -1,16 +1,15 @@
-//! JSON texts of schemas: the size limit, Python's numbers that JSON lacks, and a writer that
-//! spells as Python's `json.dumps` does.
+//! JSON texts of schemas: the size limit, and Python's numbers that JSON lacks.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::param::not_finite;
 use super::parse::found;
 use super::{
     ColumnSpec, ColumnType, DataType, ParamSpec, Property, SCHEMA_SIZE_LIMIT, Schema,
     SignatureError, TensorSpec,
 };
+use crate::python_json::{write_text, write_value};
 
 pub(super) fn read(text: &str) -> Result<Value, SignatureError> {
     if text.len() > SCHEMA_SIZE_LIMIT {
@@ -162,53 +161,4 @@ fn param_text(param: &ParamSpec) -> String {
     }
     out.push('}');
     out
-}
-
-/// Spells a value as Python's `json.dumps` does: a space after `,` and `:`, ASCII only.
-pub(super) fn write(value: &Value) -> String {
-    let mut text = String::new();
-    write_value(&mut text, value, false);
-    text
-}
-
-/// `real`: the texts stand for numbers, so `NaN` is spelled without quotes, as Python does.
-fn write_value(out: &mut String, value: &Value, real: bool) {
-    match value {
-        Value::String(text) if real && not_finite(text) => out.push_str(text),
-        Value::String(text) => write_text(out, text),
-        Value::Array(values) => {
-            out.push('[');
-            for (index, value) in values.iter().enumerate() {
-                out.push_str(if index == 0 { "" } else { ", " });
-                write_value(out, value, real);
-            }
-            out.push(']');
-        }
-        Value::Object(map) => {
-            out.push('{');
-            for (index, (key, value)) in map.iter().enumerate() {
-                out.push_str(if index == 0 { "" } else { ", " });
-                write_text(out, key);
-                out.push_str(": ");
-                write_value(out, value, real);
-            }
-            out.push('}');
-        }
-        scalar => {
-            let _ = write!(out, "{scalar}");
-        }
-    }
-}
-
-fn write_text(out: &mut String, text: &str) {
-    let mut units = [0_u16; 2];
-    for character in Value::from(text).to_string().chars() {
-        if character.is_ascii() && character != '\u{7f}' {
-            out.push(character);
-            continue;
-        }
-        for unit in character.encode_utf16(&mut units) {
-            let _ = write!(out, "\\u{unit:04x}");
-        }
-    }
 }

@@ -13,6 +13,8 @@ mod parse;
 
 use serde_json::{Map, Value};
 
+use crate::python_json;
+
 pub use describe::{ColumnRow, ParameterRow};
 pub use error::SignatureError;
 pub(crate) use error::shorten;
@@ -174,7 +176,7 @@ impl Schema {
 
     /// Writes the schema as MLflow does: `json.dumps` with its spaces and ASCII escapes.
     pub fn to_json(&self) -> String {
-        json::write(&json::schema_value(self))
+        python_json::write(&json::schema_value(self))
     }
 
     /// How many columns or tensors it has.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::error::shorten;
 use super::parse::{found, object, properties};
 use super::{ColumnType, DataType, ParamSpec, SignatureError};
+use crate::python_json::not_finite;
 
 type Result<T> = std::result::Result<T, SignatureError>;
 
@@ -148,9 +149,4 @@ fn check_scalar(value: &Value, scalar: DataType, path: &str) -> Result<()> {
     }
     let problem = format!("`{}` is no `{scalar}`", shorten(&value.to_string()));
     Err(SignatureError::invalid(path, problem))
-}
-
-/// The texts that stand for numbers that JSON lacks; Python writes them without quotes.
-pub(super) fn not_finite(text: &str) -> bool {
-    matches!(text, "NaN" | "Infinity" | "-Infinity")
 }

@@ -185,6 +185,15 @@ pub fn set_alias(request: &RegistryTagRequest) -> Result<(String, String, i64), 
     let alias = required(&request.alias, "alias")?;
     let version = required(&request.version, "version")?;
     let name = model_name(&request.name)?;
+    check_new_alias(alias)?;
+    Ok((name, alias.to_owned(), parse_version(version)?))
+}
+
+/// Checks an alias that is to be set.
+///
+/// # Errors
+/// When it has characters that no alias has, is too long, or is reserved.
+pub fn check_new_alias(alias: &str) -> Result<(), StoreError> {
     check_alias(alias)?;
     if alias.eq_ignore_ascii_case(LATEST) {
         return Err(StoreError::invalid(
@@ -197,7 +206,7 @@ pub fn set_alias(request: &RegistryTagRequest) -> Result<(String, String, i64), 
             "Version alias name '{alias}' is reserved."
         )));
     }
-    Ok((name, alias.to_owned(), parse_version(version)?))
+    Ok(())
 }
 
 /// A model and an alias.

@@ -27,14 +27,15 @@ pub struct NewVersion {
 }
 
 impl NewVersion {
-    /// A version of the registered model `name`, made of a model that a run logged.
+    /// A version of the registered model `name`, made of a model that was logged.
     pub fn of(name: impl Into<String>, model: &SavedModel) -> Self {
         // As MLflow's client: a logged model is named by its id, artifacts of a run by their place.
         let source = match &model.model_id {
             Some(_) => model.uri.clone(),
             None => model.artifact_uri.clone(),
         };
-        let mut new = Self::from_source(name, source).run(&model.run_id);
+        let mut new = Self::from_source(name, source);
+        new.request.run_id.clone_from(&model.run_id);
         new.request.model_id.clone_from(&model.model_id);
         new
     }

@@ -1,0 +1,106 @@
+//! Something unfinished beside its destination: [`Partial`]. It gets its name when it is whole, and
+//! is removed when that does not come to pass.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Where the operating system does not let write, and why.
+#[derive(Debug)]
+pub(crate) struct Unwritable {
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+impl Unwritable {
+    pub fn at(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        Self { path, source }
+    }
+}
+
+/// Something unfinished beside its destination; removed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    pub path: PathBuf,
+    finished: bool,
+}
+
+impl Partial {
+    /// A new, empty directory.
+    pub fn beside(destination: &Path) -> Result<Self, Unwritable> {
+        Self::make(destination, |path| fs::create_dir(path))
+    }
+
+    /// A new, empty file.
+    pub fn file_beside(destination: &Path) -> Result<(Self, File), Unwritable> {
+        let mut made = None;
+        let partial = Self::make(destination, |path| {
+            made = Some(
+                OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .open(path)?,
+            );
+            Ok(())
+        })?;
+        let missing = || Unwritable::at(destination, io::ErrorKind::NotFound.into());
+        Ok((partial, made.ok_or_else(missing)?))
+    }
+
+    fn make(
+        destination: &Path,
+        mut create: impl FnMut(&Path) -> io::Result<()>,
+    ) -> Result<Self, Unwritable> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let parent = destination
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(|source| Unwritable::at(parent, source))?;
+        let name = destination
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let name: String = name.chars().take(50).collect();
+        loop {
+            let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+            let path = parent.join(format!(".{name}.partial-{}-{count}", std::process::id()));
+            match create(&path) {
+                Ok(()) => {
+                    return Ok(Self {
+                        path,
+                        finished: false,
+                    });
+                }
+                Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(Unwritable::at(&path, source)),
+            }
+        }
+    }
+
+    /// Gives it its name.
+    pub fn finish(mut self, destination: &Path) -> Result<(), Unwritable> {
+        fs::rename(&self.path, destination)
+            .map_err(|source| Unwritable::at(destination, source))?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        // Nobody is left to tell when this fails.
+        if self.path.is_dir() {
+            let _ = fs::remove_dir_all(&self.path);
+        } else {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
