@@ -28,6 +28,31 @@ fn artifacts_are_kept_in_s3() {
     kept(&MlrsServer::start_with(&destination, &s3.variables()).unwrap());
 }
 
+/// Google's XML interface is that of S3: paths, lists of version 2, uploads in parts. So an S3 server
+/// takes the requests that a `gs:` store makes, all but their credentials.
+#[test]
+fn artifacts_are_kept_in_google_cloud_storage() {
+    let s3 = match S3Server::start() {
+        Ok(s3) => s3,
+        Err(error) => return skipped("artifacts in Google Cloud Storage", &error.to_string()),
+    };
+    let [(_, address), ..] = s3.variables();
+    let destination = ["--artifacts-destination", "gs://box/team"];
+    kept(&MlrsServer::start_with(&destination, &[("STORAGE_EMULATOR_HOST", address)]).unwrap());
+    let asked = s3.requests().unwrap();
+    // The large file went in parts, and lists came in Google's way of asking.
+    for part in [
+        "POST /box/team%2Fa%2Flarge.bin?uploads",
+        "PUT /box/team%2Fa%2Flarge.bin?partNumber=2",
+        "GET /box?list-type=2",
+    ] {
+        assert!(
+            asked.iter().any(|request| request.starts_with(part)),
+            "{part}: {asked:#?}"
+        );
+    }
+}
+
 #[test]
 fn artifacts_are_kept_in_azure() {
     let azure = match AzureServer::start() {
