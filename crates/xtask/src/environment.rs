@@ -25,6 +25,9 @@ const FASTTRACKML: &str = "crates/xtask/bench/fasttrackml-requirements.txt";
 /// The requirements of MLflow on PostgreSQL.
 const POSTGRES: &str = "crates/xtask/bench/postgres-requirements.txt";
 
+/// What the model of the example requires, as MLflow wrote it.
+const EXAMPLE: &str = "examples/iris/requirements.txt";
+
 /// The interpreter of an environment that holds the requirements; made when it is not there.
 pub fn python() -> anyhow::Result<PathBuf> {
     if let Some(given) = std::env::var_os("MLRS_TEST_PYTHON") {
@@ -74,6 +77,12 @@ pub fn fasttrackml() -> anyhow::Result<PathBuf> {
 /// there.
 pub fn mlflow_on_postgres() -> anyhow::Result<PathBuf> {
     environment("postgres", POSTGRES)
+}
+
+/// The interpreter of an environment that holds what the model of the example requires; made when it
+/// is not there.
+pub fn mlflow_of_the_example() -> anyhow::Result<PathBuf> {
+    environment("example", EXAMPLE)
 }
 
 /// The interpreter of the environment `name`, which holds exactly these requirements.

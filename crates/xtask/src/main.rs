@@ -1,8 +1,8 @@
 //! The project's own commands.
 //!
 //! `cargo xtask test` prepares what the tests need and runs all of them; `cargo xtask differential`
-//! compares the built binary with MLflow and writes the report; `cargo xtask bench serve` and
-//! `cargo xtask bench tracking` measure.
+//! compares the built binary with MLflow and writes the report; `cargo xtask bench serve`,
+//! `cargo xtask bench tracking` and `cargo xtask bench image` measure.
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
 mod bench;
@@ -54,6 +54,8 @@ enum Bench {
     Serve(bench::serve::Options),
     /// The tracking server, beside those of others
     Tracking(bench::tracking::Options),
+    /// Container images: size, time to build and to start
+    Image(bench::image::Options),
     /// Whether memory stays flat over a million requests
     Memory(bench::serve::MemoryOptions),
 }
@@ -71,6 +73,9 @@ fn main() -> anyhow::Result<()> {
         Task::Bench {
             what: Bench::Tracking(options),
         } => bench::tracking::run(options),
+        Task::Bench {
+            what: Bench::Image(options),
+        } => bench::image::run(&options),
         Task::Bench {
             what: Bench::Memory(options),
         } => bench::serve::memory(options),

@@ -1,9 +1,10 @@
 //! The benchmarks, and what they share: servers as processes, medians and targets, the report.
 //!
-//! [`serve`] measures scoring requests, [`tracking`] the tracking server.
+//! [`serve`] measures scoring requests, [`tracking`] the tracking server, [`image`] container images.
 
 mod document;
 mod figures;
+pub mod image;
 mod processes;
 pub mod serve;
 mod subject;
