@@ -15,3 +15,4 @@ mod failures;
 mod outputs;
 mod same;
 mod served;
+mod team;
