@@ -73,6 +73,18 @@ pub(crate) fn fields(fields: &[(&str, String)]) -> anyhow::Result<()> {
         .try_for_each(|(name, value)| line(&format!("{name:<width$}: {value}")))
 }
 
+/// Foreign text as it can be shown: nothing in it controls the terminal.
+pub(crate) fn shown(text: &str) -> String {
+    let clean = |character: char| {
+        if character.is_control() {
+            '\u{fffd}'
+        } else {
+            character
+        }
+    };
+    text.chars().map(clean).collect()
+}
+
 /// A table with these headings.
 pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();

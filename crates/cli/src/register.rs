@@ -7,7 +7,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use mlrs_client::tracking::{
-    Experiment, ModelOwner, ModelVersion, NewVersion, SavedModel, TrackingClient, TrackingError,
+    ModelOwner, ModelVersion, NewVersion, RunInfo, SavedModel, TrackingClient, TrackingError,
 };
 use mlrs_store::rules::registry::{check_new_alias, model_name};
 use serde_json::json;
@@ -75,7 +75,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     check_names(arguments)?;
     let place = place(arguments)?;
     let source = source::open(&arguments.model, &arguments.cache)?;
-    let directory = &source.directory.path;
     let name = &arguments.name;
     let (bar, report) = progress::transfer("uploading");
     let (saved, version) = arguments.connection.run(async |client| {
@@ -84,37 +83,33 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Err(error) if !error.is_not_found() => return Err(error),
             _ => {}
         }
-        let logged_name = logged_name(name);
-        let saved = match &place {
-            Place::Run(run_id) => {
-                let run = client.run(run_id).await?.info;
-                let owner = ModelOwner::Run(&run);
-                client
-                    .log_model_directory(owner, &logged_name, directory, &report)
-                    .await?
-            }
-            Place::Experiment(_) | Place::ExperimentNamed(_) => {
-                let experiment_id = experiment(&client, &place).await?;
-                let owner = ModelOwner::Experiment(&experiment_id);
-                client
-                    .log_model_directory(owner, &logged_name, directory, &report)
-                    .await?
-            }
+        let found = owner(&client, &place).await?;
+        let owner = match &found {
+            Owner::Run(run) => ModelOwner::Run(run),
+            Owner::Experiment(id) => ModelOwner::Experiment(id),
         };
+        let directory = &source.directory.path;
+        let saved = client
+            .log_model_directory(owner, &logged_name(name), directory, &report)
+            .await?;
         let version = client.register_model(NewVersion::of(name, &saved)).await?;
         Ok((saved, version))
     })?;
     bar.finish_and_clear();
     for alias in &arguments.alias {
-        let number = &version.version;
-        arguments
-            .connection
-            .run(async |client| client.set_alias(name, alias, number).await)
-            .with_context(|| {
-                format!("version {number} of `{name}` was made, but has no alias `{alias}`")
-            })?;
+        set_alias(arguments, alias, &version.version)?;
     }
     print(arguments, &saved, &version)
+}
+
+fn set_alias(arguments: &Arguments, alias: &str, version: &str) -> anyhow::Result<()> {
+    let name = &arguments.name;
+    arguments
+        .connection
+        .run(async |client| client.set_alias(name, alias, version).await)
+        .with_context(|| {
+            format!("version {version} of `{name}` was made, but has no alias `{alias}`")
+        })
 }
 
 /// Refuses names that the server would refuse after the upload.
@@ -154,15 +149,21 @@ fn place(arguments: &Arguments) -> anyhow::Result<Place> {
     }
 }
 
-/// The id of the experiment, which is there.
-async fn experiment(client: &TrackingClient, place: &Place) -> Result<String, TrackingError> {
-    match place {
-        Place::ExperimentNamed(name) => client.get_or_create_experiment(name).await,
-        Place::Experiment(id) | Place::Run(id) => {
-            let Experiment { experiment_id, .. } = client.experiment(id).await?;
-            Ok(experiment_id)
+/// A place that is there.
+enum Owner {
+    Run(RunInfo),
+    Experiment(String),
+}
+
+/// Finds the place on the server; an experiment that is named is made if it is not there.
+async fn owner(client: &TrackingClient, place: &Place) -> Result<Owner, TrackingError> {
+    Ok(match place {
+        Place::Run(run_id) => Owner::Run(client.run(run_id).await?.info),
+        Place::ExperimentNamed(name) => {
+            Owner::Experiment(client.get_or_create_experiment(name).await?)
         }
-    }
+        Place::Experiment(id) => Owner::Experiment(client.experiment(id).await?.experiment_id),
+    })
 }
 
 /// The name of the logged model: that of the registered model, without what MLflow refuses there

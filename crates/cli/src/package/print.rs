@@ -36,11 +36,12 @@ fn table(made: &ModelDirectory, loaded: &Loaded, name: Option<&str>) -> anyhow::
     let mut tensors = output::table(&["graph", "name", "type", "shape"]);
     for input in loaded.model.inputs() {
         let shape = shape(input.shape.as_deref());
-        tensors.add_row(["input", &input.name, input.dtype.numpy_name(), &shape]);
+        let name = output::shown(&input.name);
+        tensors.add_row(["input", &name, input.dtype.numpy_name(), &shape]);
     }
-    for output in loaded.model.outputs() {
-        let (kind, shape) = described(output);
-        tensors.add_row(["output", &output.name, kind, &shape]);
+    for given in loaded.model.outputs() {
+        let (kind, shape) = described(given);
+        tensors.add_row(["output", &output::shown(&given.name), kind, &shape]);
     }
     output::line(&tensors.to_string())?;
     output::line(&signature_line(made))?;
@@ -60,7 +61,7 @@ fn signature_line(made: &ModelDirectory) -> String {
         let rows = schema.iter().flat_map(Schema::describe);
         let rows: Vec<String> = rows
             .map(|row| match row.name {
-                Some(name) => format!("{name}: {}", row.type_text),
+                Some(name) => format!("{}: {}", output::shown(&name), row.type_text),
                 None => row.type_text,
             })
             .collect();
@@ -83,7 +84,7 @@ fn shape(dims: Option<&[Dim]>) -> String {
     };
     let dim = |dim: &Dim| match dim {
         Dim::Fixed(size) => size.to_string(),
-        Dim::Symbolic(name) => name.clone(),
+        Dim::Symbolic(name) => output::shown(name),
         Dim::Unknown => "?".to_owned(),
     };
     format!("[{}]", dims.iter().map(dim).collect::<Vec<_>>().join(", "))

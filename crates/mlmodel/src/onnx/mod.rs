@@ -171,9 +171,9 @@ fn end(tensor: &wire::Tensor) -> Option<u64> {
 }
 
 /// A location with `/` between plain names; `None` for one that is absolute, leads out or names
-/// nothing. A backslash is refused because it leads out on Windows.
+/// nothing. A backslash leads out on Windows, and what controls a terminal must not come into messages.
 fn relative(location: &str) -> Option<String> {
-    if location.contains(['\\', '\0']) {
+    if location.contains(|character: char| character == '\\' || character.is_control()) {
         return None;
     }
     let mut names = Vec::new();

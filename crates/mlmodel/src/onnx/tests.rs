@@ -132,6 +132,7 @@ fn locations_that_lead_out_are_refused() {
         "/etc/passwd",
         "a\\..\\w",
         "a\0b",
+        "\u{1b}[2J",
         "/",
     ] {
         let bad = model(vec![tensor("w", 1, vec![entry("location", location)])]);
