@@ -253,3 +253,29 @@ fn the_bill_of_materials_is_valid_and_names_everything() {
     assert!(output.status.success(), "{}", errors(&output));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "valid\n");
 }
+
+#[test]
+fn the_example_builds_runs_and_asks() {
+    if let Err(error) = Docker::connect() {
+        return skipped("examples/image", &error.to_string());
+    }
+    let script = mlrs_testing::workspace_root().join("examples/image/run.sh");
+    let built = mlrs();
+    let variables = built
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let output = Command::new("sh")
+        .arg(script)
+        .env("MLRS", built.get_program())
+        .envs(variables)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let answer = printed.lines().last().unwrap();
+    assert!(
+        answer.starts_with("{\"predictions\":[{\"species\":0,"),
+        "{printed}"
+    );
+    let _ = program("docker", &["rmi", "--force", "mlrs-example/iris:1"]);
+}

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mlrs_testing::copy_files;
+use mlrs_testing::{MlrsServer, copy_files};
 use serde_json::Value;
 
-use crate::build::{built, command, iris, layers};
+use crate::build::{built, command, errors, iris, layers, mlrs};
 
 /// A program that every Linux has: what is told of images is told of any program.
 fn program() -> PathBuf {
@@ -116,4 +116,32 @@ fn an_image_says_what_is_in_it() {
     let history = config["history"].as_array().unwrap();
     assert_eq!(history.len(), 3);
     assert_eq!(history[2]["created_by"], "mlrs: model");
+}
+
+#[test]
+fn a_registered_model_is_known_by_its_name() {
+    let server = MlrsServer::start(&[]).unwrap();
+    let registered = mlrs()
+        .args(["register", "--name", "iris", "--alias", "champion"])
+        .arg(iris())
+        .env("MLFLOW_TRACKING_URI", server.address())
+        .output()
+        .unwrap();
+    assert!(registered.status.success(), "{}", errors(&registered));
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("image");
+    let mut build = layout(Path::new("models:/iris@champion"), &target, &[]);
+    let image = built(build.env("MLFLOW_TRACKING_URI", server.address()));
+    let config = blob(&target, &image["id"]);
+    let labels = &config["config"]["Labels"];
+    for (key, value) in [
+        ("mlrs.model.name", "iris"),
+        ("mlrs.model.version", "1"),
+        ("org.opencontainers.image.title", "iris"),
+        ("org.opencontainers.image.version", "1"),
+    ] {
+        assert_eq!(labels[key], value, "{labels}");
+    }
+    let id = labels["mlrs.model.id"].as_str().unwrap();
+    assert!(id.starts_with("m-"), "{labels}");
 }
