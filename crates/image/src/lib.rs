@@ -10,6 +10,7 @@ use std::sync::Arc;
 mod base;
 mod build;
 mod config;
+pub mod container;
 mod debian;
 pub mod elf;
 pub mod layer;
