@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    artifacts, db, doctor, experiments, gc, import_filestore, inspect, models, onnxruntime, pack,
-    predict, registry, runs, serve, server, source,
+    artifacts, db, deploy, doctor, experiments, gc, import_filestore, inspect, models, onnxruntime,
+    pack, predict, registry, runs, serve, server, source,
 };
 
 /// MLflow's models, served from one binary.
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Artifacts(artifacts::Arguments),
     /// Registered models, their versions, stages and aliases
     Registry(registry::Arguments),
+    /// Run a model in Kubernetes
+    Deploy(deploy::Arguments),
     /// Show what is known of this installation and its servers
     Doctor(doctor::Arguments),
 }

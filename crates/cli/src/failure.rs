@@ -88,6 +88,9 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<mlrs_store_sql::UriError>() {
         return Some(error.hint().to_owned());
     }
+    if let Some(error) = error.downcast_ref::<mlrs_deploy::SettingsError>() {
+        return Some(error.hint().to_owned());
+    }
     error
         .downcast_ref::<mlrs_http::BindError>()
         .and_then(mlrs_http::BindError::hint)

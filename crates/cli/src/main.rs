@@ -9,6 +9,7 @@ mod cache;
 mod connection;
 mod database;
 mod db;
+mod deploy;
 mod doctor;
 mod engine;
 mod experiments;
@@ -64,6 +65,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Runs(arguments) => runs::run(arguments),
         Command::Artifacts(arguments) => artifacts::run(arguments),
         Command::Registry(arguments) => registry::run(arguments),
+        Command::Deploy(arguments) => deploy::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     }
 }
