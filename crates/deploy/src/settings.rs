@@ -16,6 +16,12 @@ pub const RUNTIME_IMAGE: &str = concat!("mlrs:", env!("CARGO_PKG_VERSION"));
 /// Seconds that a server goes on answering after it was told to stop, unless said otherwise.
 pub const DRAIN_SECONDS: u32 = 25;
 
+/// Seconds between the order to end and SIGTERM: until then a server accepts connections, because it
+/// takes a moment until every node knows that the pod is gone from the Service.
+pub(crate) const SLEEP_SECONDS: u32 = 5;
+/// Seconds that a pod has beyond its sleep and its drain time.
+pub(crate) const SPARE_SECONDS: u32 = 5;
+
 /// A value that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
@@ -142,6 +148,12 @@ impl Settings {
             image_pull_secrets: Vec::new(),
             service_account: None,
         }
+    }
+
+    /// Seconds that a pod has from the order to end until it is killed: a moment in which the Service
+    /// forgets it, the time to drain, and some to spare.
+    pub(crate) fn grace_seconds(&self) -> u32 {
+        self.drain_seconds + SLEEP_SECONDS + SPARE_SECONDS
     }
 
     /// Whether the parts fit each other.

@@ -8,7 +8,7 @@ mod deployment;
 mod disruption;
 mod ingress;
 mod monitor;
-mod pod;
+pub(crate) mod pod;
 mod route;
 mod service;
 
@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::names::Name;
 use crate::settings::{Exposure, Settings};
 
-pub(crate) use pod::{CONTAINER, MLRS, PORT_NAME, SCRATCH_FOLDER, container_security};
+pub(crate) use pod::{CONTAINER, MODEL_FOLDER, PORT_NAME};
 
 /// Who made an object, as its label and as the field manager of its fields.
 pub const MANAGER: &str = "mlrs";
@@ -58,6 +58,8 @@ pub struct Kind {
     pub plural: &'static str,
     /// Whether objects of it are in namespaces.
     pub is_namespaced: bool,
+    /// Whether a cluster has it only when somebody installed it.
+    pub is_custom: bool,
 }
 
 impl Kind {
@@ -69,6 +71,7 @@ impl Kind {
             kind: T::KIND,
             plural: T::URL_PATH_SEGMENT,
             is_namespaced: true,
+            is_custom: false,
         }
     }
 
@@ -186,6 +189,7 @@ pub(crate) fn kinds() -> [Kind; 8] {
     use k8s_openapi::api::networking::v1::Ingress;
     use k8s_openapi::api::policy::v1::PodDisruptionBudget;
     [
+        crate::kserve::INFERENCE_SERVICE,
         monitor::SERVICE_MONITOR,
         route::HTTP_ROUTE,
         Kind::of::<Ingress>(),
@@ -193,7 +197,6 @@ pub(crate) fn kinds() -> [Kind; 8] {
         Kind::of::<HorizontalPodAutoscaler>(),
         Kind::of::<Service>(),
         Kind::of::<Deployment>(),
-        crate::kserve::INFERENCE_SERVICE,
     ]
 }
 

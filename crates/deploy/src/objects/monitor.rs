@@ -14,6 +14,7 @@ pub(super) const SERVICE_MONITOR: Kind = Kind {
     kind: "ServiceMonitor",
     plural: "servicemonitors",
     is_namespaced: true,
+    is_custom: true,
 };
 
 #[derive(Debug, Serialize)]

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::selector;
 use crate::names::ObjectName;
-use crate::settings::{FetchedModel, Model, Settings};
+use crate::settings::{FetchedModel, Model, SLEEP_SECONDS, Settings};
 
 /// The container with the server.
 pub(crate) const CONTAINER: &str = "model";
@@ -26,23 +26,22 @@ const PORT: i32 = 8080;
 /// Where the folder of the model is mounted.
 const MODEL_PARENT: &str = "/opt/ml";
 /// Where a server finds its model.
-const MODEL_FOLDER: &str = "/opt/ml/model";
+pub(crate) const MODEL_FOLDER: &str = "/opt/ml/model";
+/// The volume that is mounted there.
+pub(crate) const SCRATCH: &str = "scratch";
 /// The only place that can be written to.
 pub(crate) const SCRATCH_FOLDER: &str = "/tmp";
 /// User and group of the image.
 const USER: i64 = 10001;
-/// Seconds between the order to end and SIGTERM: until then a server accepts connections, because it
-/// takes a moment until every node knows that the pod is gone from the Service.
-const SLEEP_SECONDS: u32 = 5;
-/// Seconds that a pod has beyond its sleep and its drain time.
-const SPARE_SECONDS: u32 = 5;
+/// The end of a failed container's log is kept with its state, where `mlrs deploy status` finds it.
+const LAST_LOG: &str = "FallbackToLogsOnError";
 
 pub(super) fn pod(settings: &Settings) -> PodSpec {
     let fetched = match &settings.model {
         Model::Image(_) => None,
         Model::Fetched(fetched) => Some(fetched),
     };
-    let mut volumes = vec![empty_folder("scratch")];
+    let mut volumes = vec![empty_folder(SCRATCH)];
     volumes.extend(fetched.map(|_| empty_folder("model")));
     let pull_secrets = settings.image_pull_secrets.iter();
     let pull_secrets = pull_secrets.map(|name| LocalObjectReference {
@@ -55,22 +54,10 @@ pub(super) fn pod(settings: &Settings) -> PodSpec {
         service_account_name: settings.service_account.as_ref().map(ToString::to_string),
         image_pull_secrets: some(pull_secrets.collect()),
         init_containers: fetched.map(|fetched| vec![fetcher(settings, fetched)]),
-        containers: vec![server(settings, fetched.is_some())],
+        containers: vec![own_server(settings, fetched.is_some())],
         volumes: Some(volumes),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            fs_group: Some(USER),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                ..SeccompProfile::default()
-            }),
-            ..PodSecurityContext::default()
-        }),
-        termination_grace_period_seconds: Some(i64::from(
-            SLEEP_SECONDS + settings.drain_seconds + SPARE_SECONDS,
-        )),
+        security_context: Some(pod_security()),
+        termination_grace_period_seconds: Some(i64::from(settings.grace_seconds())),
         topology_spread_constraints: Some(
             ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
                 .map(|key| spread(settings, key))
@@ -80,7 +67,8 @@ pub(super) fn pod(settings: &Settings) -> PodSpec {
     }
 }
 
-fn server(settings: &Settings, is_fetched: bool) -> Container {
+/// The container that serves the model of a folder.
+pub(crate) fn server(settings: &Settings, name: &str, folder: &str) -> Container {
     let fixed = [
         ("MLRS_DRAIN", settings.drain_seconds.to_string()),
         ("MLRS_CACHE_DIR", format!("{SCRATCH_FOLDER}/mlrs")),
@@ -88,16 +76,13 @@ fn server(settings: &Settings, is_fetched: bool) -> Container {
     let mut environment: Vec<EnvVar> = fixed.map(|(name, value)| variable(name, &value)).into();
     let said = settings.environment.iter();
     environment.extend(said.map(|said| variable(&said.name, &said.value)));
-    let mut mounts = vec![mount("scratch", SCRATCH_FOLDER, false)];
-    if is_fetched {
-        mounts.push(mount("model", MODEL_PARENT, true));
-    }
     let port = PORT.to_string();
-    let args = ["serve", MODEL_FOLDER, "--host", "0.0.0.0", "--port", &port];
+    let args = ["serve", folder, "--host", "0.0.0.0", "--port", &port];
     Container {
-        name: CONTAINER.to_owned(),
+        name: name.to_owned(),
         image: Some(settings.model.image().to_string()),
         args: Some(args.map(str::to_owned).into()),
+        termination_message_policy: Some(LAST_LOG.to_owned()),
         env: Some(environment),
         env_from: some(
             settings
@@ -116,21 +101,31 @@ fn server(settings: &Settings, is_fetched: bool) -> Container {
         startup_probe: Some(probe("/ready", 1, 600)),
         readiness_probe: Some(probe("/ready", 2, 1)),
         liveness_probe: Some(probe("/ping", 10, 6)),
-        // The kubelet sleeps: there is no program for it in the image.
-        lifecycle: Some(Lifecycle {
-            pre_stop: Some(LifecycleHandler {
-                sleep: Some(SleepAction {
-                    seconds: i64::from(SLEEP_SECONDS),
-                }),
-                ..LifecycleHandler::default()
-            }),
-            ..Lifecycle::default()
-        }),
         resources: Some(settings.resources.requirements()),
         security_context: Some(container_security()),
-        volume_mounts: Some(mounts),
+        volume_mounts: Some(vec![mount(SCRATCH, SCRATCH_FOLDER, false)]),
         ..Container::default()
     }
+}
+
+/// The server in a pod of our own: it goes on accepting while the Service forgets it.
+fn own_server(settings: &Settings, is_fetched: bool) -> Container {
+    let mut server = server(settings, CONTAINER, MODEL_FOLDER);
+    if is_fetched {
+        let mounts = server.volume_mounts.get_or_insert_default();
+        mounts.push(mount("model", MODEL_PARENT, true));
+    }
+    // The kubelet sleeps: there is no program for it in the image.
+    server.lifecycle = Some(Lifecycle {
+        pre_stop: Some(LifecycleHandler {
+            sleep: Some(SleepAction {
+                seconds: i64::from(SLEEP_SECONDS),
+            }),
+            ..LifecycleHandler::default()
+        }),
+        ..Lifecycle::default()
+    });
+    server
 }
 
 /// The container that fetches the model. A pod that is begun again runs it once more, in the same
@@ -149,16 +144,32 @@ fn fetcher(settings: &Settings, fetched: &FetchedModel) -> Container {
         name: FETCHER.to_owned(),
         image: Some(fetched.runtime_image.to_string()),
         args: Some(args.map(str::to_owned).into()),
+        termination_message_policy: Some(LAST_LOG.to_owned()),
         env: some(environment.collect()),
         env_from: some(fetched.credentials_secret.iter().map(entries_of).collect()),
         // They run one after the other: the larger need counts, so the same costs nothing.
         resources: Some(settings.resources.requirements()),
         security_context: Some(container_security()),
         volume_mounts: Some(vec![
-            mount("scratch", SCRATCH_FOLDER, false),
+            mount(SCRATCH, SCRATCH_FOLDER, false),
             mount("model", MODEL_PARENT, false),
         ]),
         ..Container::default()
+    }
+}
+
+/// What the "restricted" profile demands of a pod, and the user of the image.
+pub(crate) fn pod_security() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(USER),
+        run_as_group: Some(USER),
+        fs_group: Some(USER),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            ..SeccompProfile::default()
+        }),
+        ..PodSecurityContext::default()
     }
 }
 
@@ -202,7 +213,7 @@ fn spread(settings: &Settings, key: &str) -> TopologySpreadConstraint {
     }
 }
 
-fn variable(name: &str, value: &str) -> EnvVar {
+pub(crate) fn variable(name: &str, value: &str) -> EnvVar {
     EnvVar {
         name: name.to_owned(),
         // `$(NAME)` is replaced by Kubernetes, and `$$` is its way to say `$`.
@@ -211,7 +222,7 @@ fn variable(name: &str, value: &str) -> EnvVar {
     }
 }
 
-fn entries_of(secret: &ObjectName) -> EnvFromSource {
+pub(crate) fn entries_of(secret: &ObjectName) -> EnvFromSource {
     EnvFromSource {
         secret_ref: Some(SecretEnvSource {
             name: secret.to_string(),
@@ -221,7 +232,7 @@ fn entries_of(secret: &ObjectName) -> EnvFromSource {
     }
 }
 
-fn empty_folder(name: &str) -> Volume {
+pub(crate) fn empty_folder(name: &str) -> Volume {
     Volume {
         name: name.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
@@ -229,7 +240,7 @@ fn empty_folder(name: &str) -> Volume {
     }
 }
 
-fn mount(name: &str, path: &str, is_read_only: bool) -> VolumeMount {
+pub(crate) fn mount(name: &str, path: &str, is_read_only: bool) -> VolumeMount {
     VolumeMount {
         name: name.to_owned(),
         mount_path: path.to_owned(),
@@ -239,6 +250,6 @@ fn mount(name: &str, path: &str, is_read_only: bool) -> VolumeMount {
 }
 
 /// An empty list is left out.
-fn some<T>(items: Vec<T>) -> Option<Vec<T>> {
+pub(crate) fn some<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }

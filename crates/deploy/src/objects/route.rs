@@ -13,6 +13,7 @@ pub(super) const HTTP_ROUTE: Kind = Kind {
     kind: "HTTPRoute",
     plural: "httproutes",
     is_namespaced: true,
+    is_custom: true,
 };
 
 #[derive(Debug, Serialize)]
