@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    artifacts, db, deploy, doctor, experiments, gc, import_filestore, inspect, models, onnxruntime,
-    pack, predict, registry, runs, serve, server, source,
+    artifacts, db, deploy, deployments, doctor, experiments, gc, import_filestore, inspect, models,
+    onnxruntime, pack, predict, registry, runs, serve, server, source,
 };
 
 /// MLflow's models, served from one binary.
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Registry(registry::Arguments),
     /// Run a model in Kubernetes
     Deploy(deploy::Arguments),
+    /// The commands of `mlflow deployments`, with its options
+    Deployments(deployments::Arguments),
     /// Show what is known of this installation and its servers
     Doctor(doctor::Arguments),
 }

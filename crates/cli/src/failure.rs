@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use mlrs_backend::Refusal;
 use mlrs_client::tracking::TrackingError;
 use mlrs_client::{ResolveError, SettingsError, UriError};
+use mlrs_deploy::cluster::{ClusterError, RolloutError, ScaleError};
 use mlrs_mlmodel::archive::ArchiveError;
 use mlrs_mlmodel::directory::OpenError;
 use mlrs_onnxruntime::install::InstallError;
@@ -88,10 +89,24 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<mlrs_store_sql::UriError>() {
         return Some(error.hint().to_owned());
     }
-    if let Some(error) = error.downcast_ref::<mlrs_deploy::SettingsError>() {
-        return Some(error.hint().to_owned());
+    if let Some(hint) = hint_of_deployment(error) {
+        return Some(hint);
     }
     error
         .downcast_ref::<mlrs_http::BindError>()
         .and_then(mlrs_http::BindError::hint)
+}
+
+/// The remedy of an error about a cluster, or about what is to run there.
+fn hint_of_deployment(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<mlrs_deploy::SettingsError>() {
+        return Some(error.hint().to_owned());
+    }
+    if let Some(error) = error.downcast_ref::<ClusterError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<RolloutError>() {
+        return error.hint();
+    }
+    error.downcast_ref::<ScaleError>()?.hint()
 }

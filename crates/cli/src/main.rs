@@ -10,6 +10,7 @@ mod connection;
 mod database;
 mod db;
 mod deploy;
+mod deployments;
 mod doctor;
 mod engine;
 mod experiments;
@@ -66,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Artifacts(arguments) => artifacts::run(arguments),
         Command::Registry(arguments) => registry::run(arguments),
         Command::Deploy(arguments) => deploy::run(arguments),
+        Command::Deployments(arguments) => deployments::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     }
 }

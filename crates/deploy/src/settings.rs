@@ -3,6 +3,7 @@
 //! [`Settings`] holds nothing that the API server would refuse for its form, and no secret: those are
 //! named, and stay in the cluster.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -129,6 +130,8 @@ pub struct Settings {
     pub image_pull_secrets: Vec<ObjectName>,
     /// The service account, if not the default one.
     pub service_account: Option<ObjectName>,
+    /// Notes on the Deployment, for whoever made it.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Settings {
@@ -147,6 +150,7 @@ impl Settings {
             service_monitor: true,
             image_pull_secrets: Vec::new(),
             service_account: None,
+            annotations: BTreeMap::new(),
         }
     }
 

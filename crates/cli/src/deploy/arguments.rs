@@ -4,11 +4,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
+use mlrs_deploy::cluster::ClusterSettings;
 use mlrs_deploy::names::{HostName, ImageReference, Name, NameError, Namespace, ObjectName};
 use mlrs_deploy::{
     Exposure, FetchedModel, Gateway, Model, Resources, ResourcesError, Scale, Settings,
     SettingsError, Variable,
 };
+
+use crate::output::OutputFormat;
+use crate::registry::Consent;
 
 /// Arguments of `mlrs deploy`.
 #[derive(Debug, Args)]
@@ -21,6 +25,99 @@ pub(crate) struct Arguments {
 pub(super) enum Command {
     /// Write the objects of a deployment, or apply them to a cluster
     Kubernetes(Box<KubernetesArguments>),
+    /// Show how deployments are
+    #[command(
+        after_help = "Examples:\n  mlrs deploy status\n  mlrs deploy status iris --output json"
+    )]
+    Status {
+        /// The deployment [default: all of them, in short]
+        #[arg(value_parser = parsed::<Name>)]
+        name: Option<Name>,
+        #[command(flatten)]
+        cluster: ClusterArguments,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
+        output: OutputFormat,
+    },
+    /// Change how many pods a deployment has
+    #[command(
+        after_help = "Examples:\n  mlrs deploy scale iris --replicas 5\n  mlrs deploy scale iris --autoscale 2:20:70"
+    )]
+    Scale {
+        /// The deployment
+        #[arg(value_parser = parsed::<Name>)]
+        name: Name,
+        #[command(flatten)]
+        scale: NewScale,
+        #[command(flatten)]
+        cluster: ClusterArguments,
+        #[command(flatten)]
+        wait: WaitArguments,
+    },
+    /// Delete a deployment with all of its objects
+    #[command(after_help = "Example:\n  mlrs deploy delete iris --yes")]
+    Delete {
+        /// The deployment
+        #[arg(value_parser = parsed::<Name>)]
+        name: Name,
+        #[command(flatten)]
+        cluster: ClusterArguments,
+        #[command(flatten)]
+        consent: Consent,
+    },
+}
+
+/// Which cluster, and where in it.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(crate) struct ClusterArguments {
+    /// The context of the kubeconfig [default: its current one, or the cluster around this process]
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) context: Option<String>,
+    /// The namespace [default: that of the context]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = parsed::<Namespace>)]
+    pub(crate) namespace: Option<Namespace>,
+}
+
+impl ClusterArguments {
+    /// As the library takes them.
+    pub(crate) fn settings(&self) -> ClusterSettings {
+        ClusterSettings {
+            context: self.context.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
+}
+
+/// How long to wait for pods.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(crate) struct WaitArguments {
+    /// Seconds until the pods must be ready
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: u64,
+    /// Do not wait until the pods are ready
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+/// The new number of pods.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct NewScale {
+    /// So many pods
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    replicas: Option<u32>,
+    /// Another range and target for the autoscaler
+    #[arg(long, value_name = "MIN:MAX:TARGET", value_parser = autoscale)]
+    autoscale: Option<Scale>,
+}
+
+impl NewScale {
+    pub(super) fn scale(&self) -> Scale {
+        let replicas = Scale::Replicas(self.replicas.unwrap_or_default());
+        self.autoscale.unwrap_or(replicas)
+    }
 }
 
 /// What to do with the objects.
@@ -28,16 +125,25 @@ pub(super) enum Command {
 pub(super) enum Target {
     /// Print them.
     Yaml,
+    /// Write them as a chart for Helm.
+    Helm,
+    /// Apply them to the cluster, and wait until they run.
+    Apply,
 }
 
 /// Arguments of `mlrs deploy kubernetes`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 | kubectl apply -f -")]
-pub(super) struct KubernetesArguments {
+  mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 | kubectl apply -f -
+  mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 --autoscale 2:10:70 --output apply
+  mlrs deploy kubernetes --name iris --model models:/iris/Production \\
+      --tracking-uri https://mlflow.example.com --credentials-secret mlflow --output apply
+  mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 --output helm -d ./iris-chart
+  mlrs deploy kubernetes --name iris --model models:/iris/3 --tracking-uri http://mlflow:5000 --kserve")]
+pub(crate) struct KubernetesArguments {
     /// The name of the deployment and of its objects
     #[arg(long, value_name = "NAME", value_parser = parsed::<Name>)]
-    name: Name,
+    pub(crate) name: Name,
     #[command(flatten)]
     model: ModelArguments,
     #[command(flatten)]
@@ -46,15 +152,33 @@ pub(super) struct KubernetesArguments {
     server: ServerArguments,
     #[command(flatten)]
     exposure: ExposureArguments,
-    /// The namespace [default: that of the context]
-    #[arg(short, long, value_name = "NAMESPACE", value_parser = parsed::<Namespace>)]
-    pub(super) namespace: Option<Namespace>,
+    /// Leave it to KServe: write an InferenceService, and what it needs to fetch and serve the model
+    #[arg(long, conflicts_with_all = ["ingress", "http_route"])]
+    pub(super) kserve: bool,
+    #[command(flatten)]
+    pub(super) cluster: ClusterArguments,
+    #[command(flatten)]
+    pub(super) apply: ApplyArguments,
+    #[command(flatten)]
+    pub(super) wait: WaitArguments,
     /// What to do with the objects
     #[arg(short, long, value_enum, default_value_t = Target::Yaml, value_name = "WHAT")]
     pub(super) output: Target,
     /// The folder to write a chart into
     #[arg(short, long, value_name = "DIR")]
     pub(super) directory: Option<PathBuf>,
+}
+
+/// How to apply.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(super) struct ApplyArguments {
+    /// Have the API server check the objects, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Take over fields that other programs manage
+    #[arg(long)]
+    pub(super) force_conflicts: bool,
 }
 
 #[derive(Debug, Args)]
@@ -143,13 +267,13 @@ struct ExposureArguments {
 }
 
 impl KubernetesArguments {
-    /// What was said, in a namespace.
+    /// What was said.
     ///
     /// # Errors
     /// When parts of it do not fit each other.
-    pub(super) fn settings(&self, namespace: Option<Namespace>) -> Result<Settings, SettingsError> {
+    pub(crate) fn settings(&self) -> Result<Settings, SettingsError> {
         let settings = Settings {
-            namespace,
+            namespace: self.cluster.namespace.clone(),
             scale: self
                 .scale
                 .autoscale

@@ -99,8 +99,8 @@ impl RolloutError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Cluster(error) => error.hint(),
-            Self::Trouble { trouble, .. } => trouble.hint(),
-            Self::Timeout {
+            Self::Trouble { trouble, .. }
+            | Self::Timeout {
                 trouble: Some(trouble),
                 ..
             } => trouble.hint(),

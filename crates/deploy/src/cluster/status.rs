@@ -1,5 +1,7 @@
 //! How deployments are: what they run, how many pods, what is wrong.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
@@ -33,6 +35,9 @@ pub struct DeploymentStatus {
     pub model: Option<String>,
     /// The range and the target of its autoscaler: `MIN:MAX:TARGET`.
     pub autoscale: Option<String>,
+    /// Notes of whoever made it.
+    #[serde(skip)]
+    pub annotations: BTreeMap<String, String>,
     /// Its address inside of the cluster.
     pub address: String,
     /// Its pods; in a list of deployments they are left out.
@@ -132,6 +137,7 @@ impl Cluster {
             image: pod.and_then(image).unwrap_or_default(),
             model: pod.and_then(model),
             autoscale: autoscaler.and_then(range),
+            annotations: deployment.metadata.annotations.clone().unwrap_or_default(),
             address: format!("http://{name}.{}.svc:{SERVICE_PORT}", self.namespace),
             name,
             namespace: self.namespace.clone(),
@@ -156,10 +162,8 @@ fn model(pod: &PodSpec) -> Option<String> {
 
 fn range(autoscaler: &HorizontalPodAutoscaler) -> Option<String> {
     let spec = autoscaler.spec.as_ref()?;
-    let metrics = spec.metrics.iter().flatten();
-    let target = metrics
-        .filter_map(|metric| metric.resource.as_ref()?.target.average_utilization)
-        .next()?;
+    let mut metrics = spec.metrics.iter().flatten();
+    let target = metrics.find_map(|metric| metric.resource.as_ref()?.target.average_utilization)?;
     let min = spec.min_replicas.unwrap_or(1);
     Some(format!("{min}:{}:{target}", spec.max_replicas))
 }

@@ -91,10 +91,9 @@ pub(super) fn of_pod(pod: &Pod, events: &[Event]) -> Option<Trouble> {
     }
     let first = status.init_container_statuses.iter().flatten();
     let then = status.container_statuses.iter().flatten();
-    let containers = first.chain(then);
+    let mut containers = first.chain(then);
     containers
-        .filter_map(|container| of_container(&name, container))
-        .next()
+        .find_map(|container| of_container(&name, container))
         .or_else(|| of_events(&name, events))
 }
 
@@ -131,14 +130,14 @@ fn of_container(pod: &str, status: &ContainerStatus) -> Option<Trouble> {
             };
             Some(trouble(reason, Some(&last_words(ended)), true))
         }
-        "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
-            Some(trouble(reason, waiting.message.as_deref(), true))
-        }
+        "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "CreateContainerConfigError"
+        | "CreateContainerError"
+        | "RunContainerError" => Some(trouble(reason, waiting.message.as_deref(), true)),
         // The first try; the second one is called otherwise.
         "ErrImagePull" => Some(trouble(reason, waiting.message.as_deref(), false)),
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            Some(trouble(reason, waiting.message.as_deref(), true))
-        }
         _ => None,
     }
 }
@@ -216,11 +215,11 @@ mod tests {
 
     use super::*;
 
-    fn pod(status: Value) -> Pod {
+    fn pod(status: &Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "iris-1"}, "status": status})).unwrap()
     }
 
-    fn said(status: Value) -> String {
+    fn said(status: &Value) -> String {
         of_pod(&pod(status), &[]).map_or_else(
             || "nothing".to_owned(),
             |trouble| {
@@ -230,34 +229,34 @@ mod tests {
         )
     }
 
-    fn container(state: Value, last: Value) -> Value {
+    fn container(state: &Value, last: &Value) -> Value {
         json!([{"name": "model", "image": "i", "imageID": "", "ready": false, "restartCount": 3,
                 "state": state, "lastState": last}])
     }
 
     #[test]
     fn a_pod_that_starts_has_no_trouble() {
-        assert_eq!(said(json!({"phase": "Pending"})), "nothing");
+        assert_eq!(said(&json!({"phase": "Pending"})), "nothing");
         let creating = json!({"waiting": {"reason": "ContainerCreating"}});
         assert_eq!(
-            said(json!({"containerStatuses": container(creating, json!({}))})),
+            said(&json!({"containerStatuses": container(&creating, &json!({}))})),
             "nothing"
         );
         let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
-        assert_eq!(said(ready), "nothing");
+        assert_eq!(said(&ready), "nothing");
     }
 
     #[test]
     fn what_a_container_waits_for_is_named() {
         let waiting = json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x\""}});
         assert_eq!(
-            said(json!({"containerStatuses": container(waiting, json!({}))})),
+            said(&json!({"containerStatuses": container(&waiting, &json!({}))})),
             "pod `iris-1`: ImagePullBackOff: Back-off pulling image \"x\" (lasting)"
         );
         let waiting = json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"s\" not found"}});
         assert_eq!(
             said(
-                json!({"initContainerStatuses": [{"name": "pull", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": waiting}]})
+                &json!({"initContainerStatuses": [{"name": "pull", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": waiting}]})
             ),
             "pod `iris-1`, container `pull`: CreateContainerConfigError: secret \"s\" not found (lasting)"
         );
@@ -268,18 +267,18 @@ mod tests {
         let waiting = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}});
         let ended = json!({"terminated": {"exitCode": 1, "reason": "Error", "message": "error: there is no model\n"}});
         assert_eq!(
-            said(json!({"containerStatuses": container(waiting.clone(), ended)})),
+            said(&json!({"containerStatuses": container(&waiting, &ended)})),
             "pod `iris-1`: CrashLoopBackOff: exit code 1: error: there is no model (lasting)"
         );
         let killed = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
         assert_eq!(
-            said(json!({"containerStatuses": container(waiting.clone(), killed)})),
+            said(&json!({"containerStatuses": container(&waiting, &killed)})),
             "pod `iris-1`: OOMKilled: exit code 137 (lasting)"
         );
         let long = format!("{}end", "ü".repeat(5000));
         let ended = json!({"terminated": {"exitCode": 1, "message": long}});
         let trouble = of_pod(
-            &pod(json!({"containerStatuses": container(waiting, ended)})),
+            &pod(&json!({"containerStatuses": container(&waiting, &ended)})),
             &[],
         );
         let message = trouble.unwrap().message.unwrap();
@@ -293,7 +292,7 @@ mod tests {
     fn a_pod_without_a_node_and_a_pod_that_is_not_ready() {
         let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"});
         assert_eq!(
-            said(json!({"conditions": [condition]})),
+            said(&json!({"conditions": [condition]})),
             "pod `iris-1`: Unschedulable: 0/3 nodes are available"
         );
         let event = |at: &str, message: &str| -> Event {
@@ -308,7 +307,7 @@ mod tests {
             event("2026-01-01T00:00:01Z", "an older one"),
         ];
         let running =
-            pod(json!({"containerStatuses": container(json!({"running": {}}), json!({}))}));
+            pod(&json!({"containerStatuses": container(&json!({"running": {}}), &json!({}))}));
         let trouble = of_pod(&running, &events).unwrap();
         assert_eq!(
             trouble.to_string(),

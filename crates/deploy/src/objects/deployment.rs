@@ -19,7 +19,10 @@ pub(super) fn deployment(settings: &Settings) -> Deployment {
         max_unavailable: Some(IntOrString::Int(0)),
     };
     Deployment {
-        metadata: metadata(settings),
+        metadata: ObjectMeta {
+            annotations: (!settings.annotations.is_empty()).then(|| settings.annotations.clone()),
+            ..metadata(settings)
+        },
         spec: Some(DeploymentSpec {
             // An autoscaler owns the number; a manifest that said it would set it back.
             replicas: match settings.scale {
