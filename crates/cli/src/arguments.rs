@@ -3,8 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    artifacts, db, doctor, experiments, gc, healthcheck, image, import_filestore, inspect, models,
-    onnxruntime, pack, package, predict, register, registry, runs, serve, server, source,
+    artifacts, db, deploy, deployments, doctor, experiments, gc, healthcheck, image,
+    import_filestore, inspect, models, onnxruntime, pack, package, predict, register, registry,
+    runs, serve, server, source,
 };
 
 /// MLflow's models, served from one binary.
@@ -66,6 +67,10 @@ pub(crate) enum Command {
     Artifacts(artifacts::Arguments),
     /// Registered models, their versions, stages and aliases
     Registry(registry::Arguments),
+    /// Run a model in Kubernetes
+    Deploy(deploy::Arguments),
+    /// The commands of `mlflow deployments`, with its options
+    Deployments(deployments::Arguments),
     /// Show what is known of this installation and its servers
     Doctor(doctor::Arguments),
 }

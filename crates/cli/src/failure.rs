@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use mlrs_backend::Refusal;
 use mlrs_client::tracking::TrackingError;
 use mlrs_client::{ResolveError, SettingsError, UriError};
+use mlrs_deploy::cluster::{ClusterError, RolloutError, ScaleError};
+use mlrs_image::container::ContainerError;
 use mlrs_image::elf::ElfError;
 use mlrs_image::output::{DockerError, WriteError};
 use mlrs_image::registry::RegistryError;
@@ -104,7 +106,7 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<mlrs_store_sql::UriError>() {
         return Some(error.hint().to_owned());
     }
-    if let Some(hint) = image_hint(error) {
+    if let Some(hint) = hint_of_image(error).or_else(|| hint_of_deployment(error)) {
         return Some(hint);
     }
     error
@@ -113,7 +115,7 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 }
 
 /// The remedy of an error about images.
-fn image_hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+fn hint_of_image(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<BuildError>() {
         return error.hint();
     }
@@ -132,8 +134,23 @@ fn image_hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ElfError>() {
         return error.hint().map(str::to_owned);
     }
-    error
-        .downcast_ref::<DockerError>()
-        .and_then(DockerError::hint)
-        .map(str::to_owned)
+    if let Some(error) = error.downcast_ref::<ContainerError>() {
+        return error.hint().map(str::to_owned);
+    }
+    let error = error.downcast_ref::<DockerError>()?;
+    error.hint().map(str::to_owned)
+}
+
+/// The remedy of an error about a cluster, or about what is to run there.
+fn hint_of_deployment(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<mlrs_deploy::SettingsError>() {
+        return Some(error.hint().to_owned());
+    }
+    if let Some(error) = error.downcast_ref::<ClusterError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<RolloutError>() {
+        return error.hint();
+    }
+    error.downcast_ref::<ScaleError>()?.hint()
 }

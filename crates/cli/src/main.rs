@@ -9,6 +9,8 @@ mod cache;
 mod connection;
 mod database;
 mod db;
+mod deploy;
+mod deployments;
 mod doctor;
 mod engine;
 mod experiments;
@@ -72,6 +74,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Runs(arguments) => runs::run(arguments),
         Command::Artifacts(arguments) => artifacts::run(arguments),
         Command::Registry(arguments) => registry::run(arguments),
+        Command::Deploy(arguments) => deploy::run(arguments),
+        Command::Deployments(arguments) => deployments::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     }
 }

@@ -49,6 +49,14 @@ pub(crate) fn count(label: &str, what: &str) -> ProgressBar {
     )
 }
 
+/// A line that says where something is, as often as it is told.
+pub(crate) fn line(label: &str) -> ProgressBar {
+    let bar = bar(label, "{prefix:24} {spinner} {msg}");
+    bar.set_prefix(label.to_owned());
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    bar
+}
+
 /// Moves a bar over bytes to where a transfer is.
 pub(crate) fn advance(bar: &ProgressBar, progress: Progress) {
     bar.set_length(progress.bytes_total.unwrap_or(progress.bytes_done));

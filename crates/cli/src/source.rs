@@ -17,7 +17,8 @@ use crate::{output, progress};
 /// Arguments of `mlrs pull`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  mlrs pull models:/iris/Production -d ./iris
+  mlrs pull models:/iris/Production ./iris
+  mlrs pull models:/iris/Production ./iris --replace --no-cache
   mlrs pull runs:/0123456789abcdef0123456789abcdef/model
   MLFLOW_TRACKING_URI=http://localhost:5000 mlrs pull models:/iris@champion")]
 pub(crate) struct PullArguments {
@@ -27,9 +28,18 @@ pub(crate) struct PullArguments {
                   runs:/ID/PATH, mlflow-artifacts:/PATH, s3://…, gs://…, abfss://…, or a path"
     )]
     uri: String,
-    /// The directory to make [default: keep it in the cache, and print where]
-    #[arg(short, long, value_name = "DIR")]
+    /// The directory to make, or an empty one to fill [default: keep it in the cache, and print where]
+    #[arg(value_name = "DIR", group = "destination")]
+    folder: Option<PathBuf>,
+    /// The same, said as an option
+    #[arg(short, long, value_name = "DIR", group = "destination")]
     directory: Option<PathBuf>,
+    /// Put the model in place of what is in the directory
+    #[arg(long, requires = "destination")]
+    replace: bool,
+    /// Keep nothing but the directory: what is downloaded is moved there, and not copied
+    #[arg(long, requires = "destination")]
+    no_cache: bool,
     #[command(flatten)]
     cache: CacheArguments,
 }
@@ -103,23 +113,23 @@ fn locate(uri: &str, cache: &CacheArguments) -> anyhow::Result<(PathBuf, Identit
 
 /// Runs `mlrs pull`.
 pub(crate) fn pull(arguments: &PullArguments) -> anyhow::Result<()> {
-    let resolver = resolver(&arguments.cache)?;
+    let uri = &arguments.uri;
     let bar = progress::bytes("downloading");
     let shown = bar.clone();
     let report = move |progress: Progress| progress::advance(&shown, progress);
-    let path = match &arguments.directory {
+    let found = match arguments.folder.as_ref().or(arguments.directory.as_ref()) {
         Some(directory) => {
-            runtime()?.block_on(resolver.pull(&arguments.uri, directory, &report))?;
-            directory.clone()
+            let resolver = if arguments.no_cache {
+                Resolver::without_cache(ConnectionArguments::default().settings()?, directory)?
+            } else {
+                resolver(&arguments.cache)?
+            };
+            runtime()?.block_on(resolver.pull(uri, directory, arguments.replace, &report))?
         }
-        None => {
-            runtime()?
-                .block_on(resolver.resolve(&arguments.uri, &report))?
-                .path
-        }
+        None => runtime()?.block_on(resolver(&arguments.cache)?.resolve(uri, &report))?,
     };
     bar.finish_and_clear();
-    output::line(&path.display().to_string())
+    output::line(&found.path.display().to_string())
 }
 
 fn resolver(cache: &CacheArguments) -> anyhow::Result<Resolver> {

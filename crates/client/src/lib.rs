@@ -50,6 +50,7 @@ mod files;
 mod locate;
 mod meta;
 mod plan;
+mod pull;
 mod registry;
 mod resolver;
 mod servers;

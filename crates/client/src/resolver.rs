@@ -4,7 +4,7 @@
 //! downloaded into the content cache; what cannot change is downloaded once, and is still found when
 //! the server cannot be asked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mlrs_artifacts::{
     OpenStoreError, Server, StoreSettings, Transport, TransportError, local_path_of_file_uri,
@@ -14,7 +14,7 @@ use mlrs_artifacts::{
 use crate::cache::CacheEntry;
 use crate::connection::ConnectionSettings;
 use crate::download::{COMPLETE, DownloadError, DownloadSettings, ProgressCallback, fetch};
-use crate::files::{FileError, create_folder, failed, remove_folder, rename, write_durably};
+use crate::files::{FileError, create_folder, remove_folder, write_durably};
 use crate::locate::{Identity, Located, lasting, locate};
 use crate::meta;
 use crate::plan::{Origin, Plan, PlanError};
@@ -100,6 +100,9 @@ impl ResolveError {
                 .to_str()
                 .filter(|text| is_logged_model_id(text))
                 .map(|id| format!("for the logged model write `models:/{id}`")),
+            Self::Exists(path) if path.is_dir() => Some(
+                "name a folder that is empty or does not exist yet, or say --replace".to_owned(),
+            ),
             Self::Exists(_) => Some("name a folder that does not exist yet".to_owned()),
         }
     }
@@ -194,42 +197,6 @@ impl Resolver {
         }
         let (path, from_cache) = self.cached(uri, &located, progress).await?;
         Ok(resolved(path, Some(located.identity), from_cache))
-    }
-
-    /// A copy of the model at `destination`, which must not exist or be an empty folder.
-    ///
-    /// # Errors
-    /// As [`Self::resolve`], and when something is at the destination.
-    pub async fn pull(
-        &self,
-        uri: &str,
-        destination: &Path,
-        progress: &ProgressCallback,
-    ) -> Result<Resolved, ResolveError> {
-        let taken = std::fs::read_dir(destination).map_or_else(
-            |_| destination.exists(),
-            |mut entries| entries.next().is_some(),
-        );
-        if taken {
-            return Err(ResolveError::Exists(destination.to_owned()));
-        }
-        let mut resolved = self.resolve(uri, progress).await?;
-        let name = destination
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
-        let staging = destination.with_file_name(format!(".{name}.{}", std::process::id()));
-        if let Err(error) = copy(&resolved.path, &staging) {
-            // The first error counts; what is left behind is temporary by its name.
-            drop(remove_folder(&staging));
-            return Err(error.into());
-        }
-        if destination.is_dir() {
-            remove_folder(destination)?;
-        }
-        rename(&staging, destination)?;
-        resolved.path = PathBuf::from(destination);
-        Ok(resolved)
     }
 
     /// A version or logged model in the cache, when the server that should confirm it is down.
@@ -344,21 +311,4 @@ fn local_path_of(uri: &str) -> Option<PathBuf> {
         Some(_) => None,
         None => Some(PathBuf::from(uri)),
     }
-}
-
-/// Copies a file or a folder; symbolic links are left out.
-fn copy(from: &Path, to: &Path) -> Result<(), FileError> {
-    if from.is_file() {
-        std::fs::copy(from, to).map_err(failed("copy", from))?;
-        return Ok(());
-    }
-    create_folder(to)?;
-    for entry in std::fs::read_dir(from).map_err(failed("list", from))? {
-        let entry = entry.map_err(failed("list", from))?;
-        let kind = entry.file_type().map_err(failed("look at", from))?;
-        if kind.is_dir() || kind.is_file() {
-            copy(&entry.path(), &to.join(entry.file_name()))?;
-        }
-    }
-    Ok(())
 }

@@ -194,7 +194,7 @@ pub(super) struct VersionArguments {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Consent {
+pub(crate) struct Consent {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
@@ -223,7 +223,7 @@ impl Stage {
 
 impl Consent {
     /// Whether what cannot be undone may be done: a person is asked, a program must have said so.
-    pub(super) fn given(&self, what: &str) -> anyhow::Result<()> {
+    pub(crate) fn given(&self, what: &str) -> anyhow::Result<()> {
         if self.yes {
             return Ok(());
         }

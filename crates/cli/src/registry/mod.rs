@@ -12,7 +12,7 @@ use arguments::{
 };
 use print::{print_model, print_models, print_version, print_versions};
 
-pub(crate) use arguments::Arguments;
+pub(crate) use arguments::{Arguments, Consent};
 
 /// Runs `mlrs registry`.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -1,0 +1,162 @@
+//! `mlrs deploy kubernetes`: from arguments to objects, and to where they go.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use mlrs_deploy::cluster::{ApplySettings, Cluster, Rollout, RolloutSettings};
+use mlrs_deploy::names::Name;
+use mlrs_deploy::objects::Object;
+use mlrs_deploy::{Settings, helm, kserve, manifest, objects};
+
+use super::arguments::{KubernetesArguments, Target, WaitArguments};
+use super::{print, say};
+use crate::connection::runtime;
+use crate::failure::hinted;
+use crate::{output, progress};
+
+pub(super) fn run(arguments: &KubernetesArguments) -> anyhow::Result<()> {
+    let settings = arguments.settings()?;
+    let is_applied = arguments.output == Target::Apply;
+    let is_helm = arguments.output == Target::Helm;
+    for (option, is_said, is_meant) in [
+        ("--dry-run", arguments.apply.dry_run, is_applied),
+        (
+            "--force-conflicts",
+            arguments.apply.force_conflicts,
+            is_applied,
+        ),
+        ("--no-wait", arguments.wait.no_wait, is_applied),
+        ("--context", arguments.cluster.context.is_some(), is_applied),
+        ("--directory", arguments.directory.is_some(), is_helm),
+    ] {
+        if is_said && !is_meant {
+            let output = if option == "--directory" {
+                "helm"
+            } else {
+                "apply"
+            };
+            return Err(hinted(
+                format!("{option} means nothing here"),
+                format!("it goes with --output {output}"),
+            ));
+        }
+    }
+    match arguments.output {
+        Target::Yaml => output::text(&manifest::yaml(&made(&settings, arguments.kserve)?)),
+        Target::Helm => chart(&settings, arguments),
+        Target::Apply => runtime()?.block_on(apply(&settings, arguments)),
+    }
+}
+
+fn made(settings: &Settings, is_kserve: bool) -> anyhow::Result<Vec<Object>> {
+    Ok(if is_kserve {
+        kserve::all(settings)?
+    } else {
+        objects::all(settings)?
+    })
+}
+
+/// Writes a chart into a folder that is not there yet, or empty.
+fn chart(settings: &Settings, arguments: &KubernetesArguments) -> anyhow::Result<()> {
+    if arguments.kserve {
+        return Err(hinted(
+            "there is no chart for KServe",
+            "use --output yaml: one InferenceService is all that there is to change",
+        ));
+    }
+    let Some(directory) = &arguments.directory else {
+        return Err(hinted("a chart needs a folder", "name it with --directory"));
+    };
+    let is_taken = std::fs::read_dir(directory).map_or_else(
+        |_| directory.exists(),
+        |mut entries| entries.next().is_some(),
+    );
+    if is_taken {
+        return Err(hinted(
+            format!("`{}` is there already", directory.display()),
+            "name a folder that does not exist yet",
+        ));
+    }
+    for (path, text) in helm::chart(settings)? {
+        write(&directory.join(path), &text)?;
+    }
+    say(&format!(
+        "a chart is in `{0}`: helm install {1} {0}",
+        directory.display(),
+        settings.name
+    ))
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let written = path
+        .parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| std::fs::write(path, text));
+    written.with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Applies the objects, and waits until their pods are ready.
+pub(crate) async fn apply(
+    settings: &Settings,
+    arguments: &KubernetesArguments,
+) -> anyhow::Result<()> {
+    let objects = made(settings, arguments.kserve)?;
+    let cluster = Cluster::connect(&arguments.cluster.settings()).await?;
+    let how = ApplySettings {
+        dry_run: arguments.apply.dry_run,
+        force_conflicts: arguments.apply.force_conflicts,
+    };
+    let applied = cluster.apply(&settings.name, &objects, how).await?;
+    print::applied(&applied)?;
+    if how.dry_run {
+        return say("nothing was changed: the cluster only checked");
+    }
+    if arguments.kserve {
+        return say("KServe makes the rest: `kubectl get inferenceservices` shows it");
+    }
+    wait(&cluster, &settings.name, &arguments.wait).await
+}
+
+/// Waits until the pods of a deployment are ready, unless it is not to be waited for.
+pub(crate) async fn wait(
+    cluster: &Cluster,
+    name: &Name,
+    wait: &WaitArguments,
+) -> anyhow::Result<()> {
+    if wait.no_wait {
+        return Ok(());
+    }
+    let settings = RolloutSettings {
+        timeout: Duration::from_secs(wait.timeout),
+        ..RolloutSettings::default()
+    };
+    let bar = progress::line(&format!("waiting for {name}"));
+    let mut last = Rollout::default();
+    let mut show = |rollout: &Rollout| {
+        bar.set_message(described(rollout));
+        last = rollout.clone();
+    };
+    let waited = cluster.wait(name, settings, &mut show).await;
+    bar.finish_and_clear();
+    waited?;
+    let pods = if last.available == 1 { "pod" } else { "pods" };
+    say(&format!("{name} is ready: {} {pods}", last.available))
+}
+
+/// Where a rollout is, in a line.
+fn described(rollout: &Rollout) -> String {
+    let ready = format!("{} of {} pods are ready", rollout.available, rollout.wanted);
+    let old = match rollout.old {
+        0 => String::new(),
+        old => format!(", {old} old ones are still there"),
+    };
+    let trouble = rollout.trouble.as_ref().map(ToString::to_string);
+    match trouble
+        .as_deref()
+        .and_then(|trouble| trouble.lines().next())
+    {
+        Some(trouble) => format!("{ready}{old}; {trouble}"),
+        None => format!("{ready}{old}"),
+    }
+}

@@ -1,0 +1,74 @@
+//! `mlrs deploy`: a model in Kubernetes, from the manifest to the rollout.
+
+mod arguments;
+mod kubernetes;
+mod print;
+
+use mlrs_deploy::cluster::Cluster;
+
+use crate::connection::runtime;
+use crate::output;
+use arguments::Command;
+
+pub(crate) use arguments::{Arguments, KubernetesArguments, parsed};
+pub(crate) use kubernetes::apply;
+pub(crate) use print::fields;
+
+/// Runs `mlrs deploy`.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Kubernetes(arguments) => kubernetes::run(&arguments),
+        Command::Status {
+            name: Some(name),
+            cluster,
+            output,
+        } => {
+            let status = runtime()?.block_on(async {
+                let cluster = Cluster::connect(&cluster.settings()).await?;
+                cluster.status(&name).await
+            })?;
+            print::status(&status, output)
+        }
+        Command::Status {
+            name: None,
+            cluster,
+            output,
+        } => {
+            let all = runtime()?.block_on(async {
+                let cluster = Cluster::connect(&cluster.settings()).await?;
+                cluster.deployments().await
+            })?;
+            print::summary(&all, output)
+        }
+        Command::Scale {
+            name,
+            scale,
+            cluster,
+            wait,
+        } => runtime()?.block_on(async {
+            let cluster = Cluster::connect(&cluster.settings()).await?;
+            cluster.scale(&name, scale.scale()).await?;
+            kubernetes::wait(&cluster, &name, &wait).await
+        }),
+        Command::Delete {
+            name,
+            cluster,
+            consent,
+        } => {
+            let deleted = runtime()?.block_on(async {
+                let cluster = Cluster::connect(&cluster.settings()).await?;
+                let namespace = cluster.namespace();
+                consent.given(&format!(
+                    "the deployment `{name}` of the namespace `{namespace}` with all of its objects"
+                ))?;
+                anyhow::Ok(cluster.delete(&name).await?)
+            })?;
+            print::applied(&deleted)
+        }
+    }
+}
+
+/// What a command says when it has nothing else to show.
+fn say(text: &str) -> anyhow::Result<()> {
+    output::line(text)
+}

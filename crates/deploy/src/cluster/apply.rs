@@ -1,0 +1,225 @@
+//! Server-side apply: objects as they should be, under the field manager `mlrs`.
+//!
+//! What mlrs made for the deployment earlier and is no longer asked for is deleted, so that a
+//! deployment that gets a fixed number of pods loses its autoscaler.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::error::conflicts;
+use super::{Cluster, ClusterError, is_ours};
+use crate::names::Name;
+use crate::objects::{Kind, MANAGER, Object};
+
+/// How to apply.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ApplySettings {
+    /// The API server checks, and changes nothing.
+    pub dry_run: bool,
+    /// Fields that other programs manage are taken over.
+    pub force_conflicts: bool,
+}
+
+/// What became of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What happened.
+    pub outcome: Outcome,
+}
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is there now, as asked.
+    Applied,
+    /// It was there, is no longer asked for, and is gone.
+    Deleted,
+    /// The cluster has no such kind of object, and it can be done without.
+    Skipped,
+}
+
+impl Cluster {
+    /// Makes the objects of a deployment what they should be.
+    ///
+    /// # Errors
+    /// When the cluster refuses one, or lacks a kind that cannot be done without. What was applied
+    /// before stays: applying again goes on.
+    pub async fn apply(
+        &self,
+        name: &Name,
+        objects: &[Object],
+        settings: ApplySettings,
+    ) -> Result<Vec<Applied>, ClusterError> {
+        self.check_owner(name, objects).await?;
+        let mut applied = Vec::with_capacity(objects.len());
+        for object in objects {
+            let outcome = if self.knows(&object.kind).await? {
+                self.keep_replicas(object, settings).await?;
+                self.apply_one(object, settings).await?;
+                Outcome::Applied
+            } else if object.kind.kind == "ServiceMonitor" {
+                Outcome::Skipped
+            } else {
+                return Err(ClusterError::UnknownKind {
+                    kind: object.kind.kind,
+                    api_version: object.kind.api_version(),
+                });
+            };
+            applied.push(Applied {
+                kind: object.kind.kind,
+                name: object.name.clone(),
+                outcome,
+            });
+        }
+        if !settings.dry_run {
+            applied.extend(self.prune(name, objects).await?);
+        }
+        Ok(applied)
+    }
+
+    /// A Deployment or Service of somebody else is not changed into one of ours.
+    async fn check_owner(&self, name: &Name, objects: &[Object]) -> Result<(), ClusterError> {
+        if !objects
+            .iter()
+            .any(|object| object.kind.kind == "Deployment")
+        {
+            return Ok(());
+        }
+        let what = || self.named("Deployment", name.as_ref());
+        let found = self.typed::<Deployment>().get_opt(name.as_ref()).await;
+        match found.map_err(|error| ClusterError::of("read", what(), error))? {
+            Some(deployment) if !is_ours(&deployment) => {
+                Err(ClusterError::NotOurs { object: what() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the cluster has a kind; Kubernetes' own are always there.
+    pub(super) async fn knows(&self, kind: &Kind) -> Result<bool, ClusterError> {
+        if !kind.is_custom {
+            return Ok(true);
+        }
+        let api_version = kind.api_version();
+        match self.client.list_api_group_resources(&api_version).await {
+            Ok(list) => Ok(list
+                .resources
+                .iter()
+                .any(|resource| resource.kind == kind.kind)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(ClusterError::of(
+                "look for",
+                format!("kinds of {api_version}"),
+                error,
+            )),
+        }
+    }
+
+    async fn apply_one(
+        &self,
+        object: &Object,
+        settings: ApplySettings,
+    ) -> Result<(), ClusterError> {
+        let result = self.patch(object, MANAGER, &object.body, settings).await;
+        let forced = ApplySettings {
+            force_conflicts: true,
+            ..settings
+        };
+        let result = match result {
+            // `mlrs deploy scale` owns what it has set; that is nobody else.
+            Err(kube::Error::Api(status)) if is_conflict_with_ourselves(&status) => {
+                self.patch(object, MANAGER, &object.body, forced).await
+            }
+            other => other,
+        };
+        let what = || self.named(object.kind.kind, &object.name);
+        result
+            .map(drop)
+            .map_err(|error| ClusterError::of("apply", what(), error))
+    }
+
+    async fn patch(
+        &self,
+        object: &Object,
+        manager: &str,
+        body: &Value,
+        settings: ApplySettings,
+    ) -> kube::Result<DynamicObject> {
+        let parameters = PatchParams {
+            dry_run: settings.dry_run,
+            force: settings.force_conflicts,
+            ..PatchParams::apply(manager).validation_strict()
+        };
+        let api = self.of_kind(&object.kind);
+        api.patch(&object.name, &parameters, &Patch::Apply(body))
+            .await
+    }
+
+    /// Leaves the number of pods as it is when an autoscaler takes over: a manager that no longer
+    /// says a field deletes it, and the default is one pod.
+    async fn keep_replicas(
+        &self,
+        object: &Object,
+        settings: ApplySettings,
+    ) -> Result<(), ClusterError> {
+        let says_replicas = !object.body["spec"]["replicas"].is_null();
+        if object.kind.kind != "Deployment" || says_replicas || settings.dry_run {
+            return Ok(());
+        }
+        let what = || self.named("Deployment", &object.name);
+        let found = self.typed::<Deployment>().get_opt(&object.name).await;
+        let found = found.map_err(|error| ClusterError::of("read", what(), error))?;
+        let replicas = found
+            .and_then(|found| found.spec)
+            .and_then(|spec| spec.replicas);
+        let Some(replicas) = replicas else {
+            return Ok(());
+        };
+        let body = json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": object.name},
+            "spec": {"replicas": replicas},
+        });
+        let forced = ApplySettings {
+            force_conflicts: true,
+            ..settings
+        };
+        let kept = self.patch(object, "mlrs-autoscale", &body, forced).await;
+        kept.map(drop)
+            .map_err(|error| ClusterError::of("apply", what(), error))
+    }
+
+    /// Deletes what mlrs made for the deployment and is not among the objects.
+    async fn prune(&self, name: &Name, objects: &[Object]) -> Result<Vec<Applied>, ClusterError> {
+        let mut deleted = Vec::new();
+        for (kind, found) in self.made_for(name).await? {
+            let is_wanted = |object: &Object| object.kind == kind && object.name == found;
+            if objects.iter().any(is_wanted) {
+                continue;
+            }
+            if self.delete_one(&kind, &found).await? {
+                deleted.push(Applied {
+                    kind: kind.kind,
+                    name: found,
+                    outcome: Outcome::Deleted,
+                });
+            }
+        }
+        Ok(deleted)
+    }
+}
+
+/// Whether all that stands in the way was set by mlrs in another way.
+fn is_conflict_with_ourselves(status: &kube::core::Status) -> bool {
+    let conflicts = conflicts(status);
+    !conflicts.is_empty()
+        && conflicts
+            .iter()
+            .all(|message| message.starts_with("conflict with \"mlrs"))
+}

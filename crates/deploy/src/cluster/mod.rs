@@ -1,0 +1,153 @@
+//! A cluster, through its API server: [`Cluster`].
+//!
+//! What is done there is in a module each; all of it goes through the few calls here, so that every
+//! answer that is no success becomes a [`ClusterError`] with the object it is about.
+
+mod apply;
+mod delete;
+mod error;
+mod proxy;
+mod rollout;
+mod scale;
+mod status;
+mod trouble;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+
+use crate::names::{Name, Namespace};
+use crate::objects::{INSTANCE, Kind, MANAGED_BY, MANAGER};
+
+pub use apply::{Applied, ApplySettings, Outcome};
+pub use error::ClusterError;
+pub use proxy::ProxyAnswer;
+pub use rollout::{Rollout, RolloutError, RolloutSettings};
+pub use scale::ScaleError;
+pub use status::{DeploymentStatus, PodStatus};
+pub use trouble::Trouble;
+
+/// Which cluster, as whom, and where in it.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterSettings {
+    /// The context of the kubeconfig; none for its current one, or the cluster around this process.
+    pub context: Option<String>,
+    /// The namespace; none for that of the context.
+    pub namespace: Option<Namespace>,
+}
+
+/// A namespace of a cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    namespace: String,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Cluster")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// The cluster that the kubeconfig names (`KUBECONFIG`, else `~/.kube/config`), or the one that
+    /// this process runs in. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// When there is no such context, or its credentials cannot be read.
+    pub async fn connect(settings: &ClusterSettings) -> Result<Self, ClusterError> {
+        let config = configuration(settings.context.as_deref()).await?;
+        let namespace = match &settings.namespace {
+            Some(namespace) => namespace.to_string(),
+            None => config.default_namespace.clone(),
+        };
+        let client = Client::try_from(config).map_err(ClusterError::setting_up)?;
+        Ok(Self { client, namespace })
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn typed<T>(&self) -> Api<T>
+    where
+        T: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        T::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    fn of_kind(&self, kind: &Kind) -> Api<DynamicObject> {
+        let resource = ApiResource {
+            group: kind.group.to_owned(),
+            version: kind.version.to_owned(),
+            api_version: kind.api_version(),
+            kind: kind.kind.to_owned(),
+            plural: kind.plural.to_owned(),
+        };
+        if kind.is_namespaced {
+            Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+        } else {
+            Api::all_with(self.client.clone(), &resource)
+        }
+    }
+
+    /// How errors name an object.
+    fn named(&self, kind: &str, name: &str) -> String {
+        format!("{kind} `{}/{name}`", self.namespace)
+    }
+
+    /// A deployment that mlrs made.
+    async fn deployment(&self, name: &Name) -> Result<Deployment, ClusterError> {
+        let found = self.typed::<Deployment>().get_opt(name.as_ref()).await;
+        let what = || self.named("Deployment", name.as_ref());
+        let found = found.map_err(|error| ClusterError::of("read", what(), error))?;
+        found
+            .filter(is_ours)
+            .ok_or_else(|| ClusterError::NotDeployed {
+                name: name.to_string(),
+                namespace: self.namespace.clone(),
+            })
+    }
+}
+
+/// Whether mlrs made an object.
+fn is_ours(deployment: &Deployment) -> bool {
+    let labels = deployment.metadata.labels.as_ref();
+    labels
+        .and_then(|labels| labels.get(MANAGED_BY))
+        .is_some_and(|manager| manager == MANAGER)
+}
+
+/// What finds everything that mlrs made, or all that it made for one deployment.
+fn ours(name: Option<&Name>) -> ListParams {
+    let instance = name.map_or_else(String::new, |name| format!(",{INSTANCE}={name}"));
+    ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER}{instance}"))
+}
+
+async fn configuration(context: Option<&str>) -> Result<Config, ClusterError> {
+    let Some(context) = context else {
+        return Config::infer()
+            .await
+            .map_err(|source| ClusterError::NoCluster { source });
+    };
+    let options = KubeConfigOptions {
+        context: Some(context.to_owned()),
+        ..KubeConfigOptions::default()
+    };
+    Config::from_kubeconfig(&options).await.map_err(|source| {
+        let contexts = Kubeconfig::read()
+            .map(|config| config.contexts)
+            .unwrap_or_default();
+        ClusterError::Context {
+            context: context.to_owned(),
+            contexts: contexts.into_iter().map(|context| context.name).collect(),
+            source,
+        }
+    })
+}

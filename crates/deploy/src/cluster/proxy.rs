@@ -1,0 +1,68 @@
+//! Requests to a deployment through the API server, which needs no port and no ingress.
+
+use http::{Method, Request};
+use kube::client::Body;
+
+use super::{Cluster, ClusterError};
+use crate::names::Name;
+use crate::objects::PORT_NAME;
+
+/// What a deployment answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Refusal {
+    kind: String,
+    api_version: String,
+    #[serde(flatten)]
+    status: kube::core::Status,
+}
+
+impl Cluster {
+    /// Sends a request to a deployment's Service.
+    ///
+    /// # Errors
+    /// When there is no such deployment, or the API server cannot be asked. An answer that is no
+    /// success is an answer.
+    pub async fn ask(
+        &self,
+        name: &Name,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<ProxyAnswer, ClusterError> {
+        self.deployment(name).await?;
+        let what = || self.named("Service", name.as_ref());
+        let error = |error| ClusterError::of("reach", what(), error);
+        let namespace = &self.namespace;
+        let uri =
+            format!("/api/v1/namespaces/{namespace}/services/{name}:{PORT_NAME}/proxy/{path}");
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(uri)
+            .header(http::header::CONTENT_TYPE, content_type)
+            .body(Body::from(body))
+            .map_err(|source| error(kube::Error::HttpError(source)))?;
+        let answer = self.client.send(request).await.map_err(error)?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect_bytes().await.map_err(error)?;
+        // Nobody answered but the API server itself.
+        if let Ok(refusal) = serde_json::from_slice::<Refusal>(&body)
+            && refusal.kind == "Status"
+            && refusal.api_version == "v1"
+        {
+            return Err(error(kube::Error::Api(Box::new(refusal.status))));
+        }
+        Ok(ProxyAnswer {
+            status,
+            body: body.to_vec(),
+        })
+    }
+}

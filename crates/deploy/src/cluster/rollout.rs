@@ -1,0 +1,321 @@
+//! Waiting until a deployment runs as it was asked to, or saying why it does not.
+//!
+//! The Deployment is watched; its pods are looked at whenever it changes, and every other second. A
+//! pod in trouble that nothing in the cluster is going to change ends the wait early.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::trouble::{Trouble, of_pod};
+use super::{Cluster, ClusterError};
+use crate::names::Name;
+use crate::objects::INSTANCE;
+
+/// The annotation with the number of a revision.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+/// How often pods are looked at when nothing else happens.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug)]
+pub struct RolloutSettings {
+    /// In all.
+    pub timeout: Duration,
+    /// For a trouble that nothing is going to change, to be sure of it.
+    pub patience: Duration,
+}
+
+impl Default for RolloutSettings {
+    /// Ten minutes in all, and ten seconds of trouble.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_mins(10),
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Where a rollout is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rollout {
+    /// Pods that there should be.
+    pub wanted: u32,
+    /// Pods of the new kind.
+    pub updated: u32,
+    /// Pods of the new kind that get requests.
+    pub available: u32,
+    /// Pods of the old kind that are still there.
+    pub old: u32,
+    /// What keeps a pod from being ready.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why a rollout did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RolloutError {
+    /// The cluster could not be asked.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// A pod does not start.
+    #[error("`{name}` does not start: {trouble}")]
+    Trouble {
+        /// The deployment.
+        name: String,
+        /// Why not.
+        trouble: Box<Trouble>,
+    },
+    /// It took too long.
+    #[error("`{name}` is not ready after {} s: {available} of {wanted} pods are{}", waited.as_secs(), because(trouble.as_deref()))]
+    Timeout {
+        /// The deployment.
+        name: String,
+        /// How long.
+        waited: Duration,
+        /// Pods that get requests.
+        available: u32,
+        /// Pods that there should be.
+        wanted: u32,
+        /// What was last seen to be wrong.
+        trouble: Option<Box<Trouble>>,
+    },
+    /// The Deployment was deleted meanwhile.
+    #[error("`{0}` was deleted while it was waited for")]
+    Deleted(String),
+}
+
+fn because(trouble: Option<&Trouble>) -> String {
+    trouble
+        .map(|trouble| format!("; {trouble}"))
+        .unwrap_or_default()
+}
+
+impl RolloutError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Cluster(error) => error.hint(),
+            Self::Trouble { trouble, .. }
+            | Self::Timeout {
+                trouble: Some(trouble),
+                ..
+            } => trouble.hint(),
+            Self::Timeout { name, .. } => {
+                Some(format!("look again with `mlrs deploy status {name}`"))
+            }
+            Self::Deleted(_) => None,
+        }
+    }
+}
+
+impl Cluster {
+    /// Waits until all pods of a deployment are of the newest kind and get requests.
+    ///
+    /// # Errors
+    /// When a pod cannot start, the time is over, or the cluster cannot be asked.
+    pub async fn wait(
+        &self,
+        name: &Name,
+        settings: RolloutSettings,
+        progress: &mut dyn FnMut(&Rollout),
+    ) -> Result<(), RolloutError> {
+        let begin = Instant::now();
+        let deadline = begin + settings.timeout;
+        let mut in_trouble_since = None;
+        loop {
+            let deployment = self.present(name).await?;
+            let mut rollout = counts(&deployment);
+            if is_done(&deployment, &rollout) {
+                progress(&rollout);
+                return Ok(());
+            }
+            rollout.trouble = self.trouble(name, &deployment).await?;
+            progress(&rollout);
+            let since = rollout
+                .trouble
+                .as_ref()
+                .filter(|trouble| trouble.is_lasting)
+                .map(|_| in_trouble_since.unwrap_or_else(Instant::now));
+            in_trouble_since = since;
+            let is_hopeless = since.is_some_and(|since| since.elapsed() >= settings.patience);
+            if let Some(trouble) = rollout.trouble.take_if(|_| is_hopeless) {
+                return Err(RolloutError::Trouble {
+                    name: name.to_string(),
+                    trouble: Box::new(trouble),
+                });
+            }
+            if Instant::now() >= deadline || has_given_up(&deployment) {
+                return Err(RolloutError::Timeout {
+                    name: name.to_string(),
+                    waited: begin.elapsed(),
+                    available: rollout.available,
+                    wanted: rollout.wanted,
+                    trouble: rollout.trouble.map(Box::new),
+                });
+            }
+            self.changed(name, &deployment, deadline.min(Instant::now() + LOOK))
+                .await;
+        }
+    }
+
+    async fn present(&self, name: &Name) -> Result<Deployment, RolloutError> {
+        let what = || self.named("Deployment", name.as_ref());
+        let found = self.typed::<Deployment>().get_opt(name.as_ref()).await;
+        found
+            .map_err(|error| ClusterError::of("read", what(), error))?
+            .ok_or_else(|| RolloutError::Deleted(name.to_string()))
+    }
+
+    /// Waits until the Deployment is another one, or for some time. A watch that fails only costs
+    /// the news: the next look asks for everything.
+    async fn changed(&self, name: &Name, deployment: &Deployment, until: Instant) {
+        let version = deployment
+            .metadata
+            .resource_version
+            .clone()
+            .unwrap_or_default();
+        let parameters = WatchParams::default().fields(&format!("metadata.name={name}"));
+        let deployments = self.typed::<Deployment>();
+        let news = async {
+            if let Ok(events) = deployments.watch(&parameters, &version).await {
+                let mut events = events.boxed();
+                while let Ok(Some(event)) = events.try_next().await {
+                    if matches!(event, WatchEvent::Modified(_) | WatchEvent::Deleted(_)) {
+                        // What changes once changes again soon.
+                        return sleep(Duration::from_millis(100)).await;
+                    }
+                }
+            }
+            sleep(LOOK).await;
+        };
+        // Both ways to end mean the same: look again.
+        let _ = timeout_at(until, news).await;
+    }
+
+    /// What keeps a pod of the newest kind from being ready.
+    pub(super) async fn trouble(
+        &self,
+        name: &Name,
+        deployment: &Deployment,
+    ) -> Result<Option<Trouble>, ClusterError> {
+        let pods = self.newest_pods(name, deployment).await?;
+        let events = self.warnings().await?;
+        let troubles = pods.iter().filter_map(|pod| of_pod(pod, &events));
+        let worst = troubles.max_by_key(|trouble| trouble.is_lasting);
+        Ok(worst.or_else(|| refused_pods(deployment)))
+    }
+
+    /// The pods that the newest template made; those of older ones are on their way out.
+    async fn newest_pods(
+        &self,
+        name: &Name,
+        deployment: &Deployment,
+    ) -> Result<Vec<Pod>, ClusterError> {
+        let what = |plural: &str| format!("{plural} of the namespace `{}`", self.namespace);
+        let of_instance = ListParams::default().labels(&format!("{INSTANCE}={name}"));
+        let sets = self.typed::<ReplicaSet>().list(&of_instance).await;
+        let sets = sets.map_err(|error| ClusterError::of("list", what("replica sets"), error))?;
+        let revision = |annotations: &Option<std::collections::BTreeMap<String, String>>| {
+            annotations
+                .as_ref()
+                .and_then(|map| map.get(REVISION).cloned())
+        };
+        let newest = revision(&deployment.metadata.annotations);
+        let newest = sets
+            .items
+            .into_iter()
+            .find(|set| newest.is_some() && revision(&set.metadata.annotations) == newest)
+            .and_then(|set| set.metadata.uid);
+        let Some(newest) = newest else {
+            return Ok(Vec::new());
+        };
+        let pods = self.typed::<Pod>().list(&of_instance).await;
+        let pods = pods.map_err(|error| ClusterError::of("list", what("pods"), error))?;
+        let is_of_it = |pod: &Pod| {
+            let owners = pod.metadata.owner_references.iter().flatten();
+            owners.into_iter().any(|owner| owner.uid == newest)
+                && pod.metadata.deletion_timestamp.is_none()
+        };
+        Ok(pods.items.into_iter().filter(is_of_it).collect())
+    }
+
+    /// Warnings about pods; none when they may not be read, because they only say it better.
+    async fn warnings(&self) -> Result<Vec<Event>, ClusterError> {
+        let parameters = ListParams::default().fields("involvedObject.kind=Pod,type=Warning");
+        match self.typed::<Event>().list(&parameters).await {
+            Ok(list) => Ok(list.items),
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(Vec::new()),
+            Err(error) => {
+                let what = format!("events of the namespace `{}`", self.namespace);
+                Err(ClusterError::of("list", what, error))
+            }
+        }
+    }
+}
+
+/// Pods that could not even be made: a quota, a policy, a service account that is not there.
+fn refused_pods(deployment: &Deployment) -> Option<Trouble> {
+    let conditions = deployment.status.as_ref()?.conditions.iter().flatten();
+    let failure = conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
+    Some(Trouble {
+        pod: format!(
+            "{}-…",
+            deployment.metadata.name.as_deref().unwrap_or_default()
+        ),
+        container: None,
+        reason: failure
+            .reason
+            .clone()
+            .unwrap_or_else(|| "FailedCreate".to_owned()),
+        message: failure.message.clone(),
+        is_lasting: true,
+    })
+}
+
+/// Pods, as the Deployment counts them.
+pub(super) fn counts(deployment: &Deployment) -> Rollout {
+    let number = |number: Option<i32>| u32::try_from(number.unwrap_or(0)).unwrap_or(0);
+    let status = deployment.status.clone().unwrap_or_default();
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    let updated = number(status.updated_replicas);
+    let old = number(status.replicas).saturating_sub(updated);
+    Rollout {
+        wanted: number(wanted.or(Some(1))),
+        updated,
+        // Those of the old kind count as available as well.
+        available: number(status.available_replicas).saturating_sub(old),
+        old,
+        trouble: None,
+    }
+}
+
+/// Whether what the Deployment counts is about its newest specification, and all are there.
+pub(super) fn is_done(deployment: &Deployment, rollout: &Rollout) -> bool {
+    let status = deployment.status.as_ref();
+    let seen = status.and_then(|status| status.observed_generation);
+    seen >= deployment.metadata.generation
+        && rollout.updated >= rollout.wanted
+        && rollout.old == 0
+        && rollout.available >= rollout.wanted
+}
+
+/// Whether Kubernetes itself has stopped waiting.
+fn has_given_up(deployment: &Deployment) -> bool {
+    let status = deployment.status.as_ref();
+    let seen = status.and_then(|status| status.observed_generation);
+    let conditions = status
+        .iter()
+        .flat_map(|status| &status.conditions)
+        .flatten();
+    seen >= deployment.metadata.generation
+        && conditions.into_iter().any(|condition| {
+            condition.type_ == "Progressing"
+                && condition.reason.as_deref() == Some("ProgressDeadlineExceeded")
+        })
+}

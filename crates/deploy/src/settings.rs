@@ -1,0 +1,556 @@
+//! What is asked for: a model or an image, how many of it, and who may reach it.
+//!
+//! [`Settings`] holds nothing that the API server would refuse for its form, and no secret: those are
+//! named, and stay in the cluster.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::names::{HostName, ImageReference, Name, Namespace, ObjectName};
+use crate::resources::Resources;
+
+/// The image that serves a model which is not inside of it, unless another one is named: this version
+/// of mlrs.
+pub const RUNTIME_IMAGE: &str = concat!("mlrs:", env!("CARGO_PKG_VERSION"));
+
+/// Seconds that a server goes on answering after it was told to stop, unless said otherwise.
+pub const DRAIN_SECONDS: u32 = 25;
+
+/// Seconds between the order to end and SIGTERM: until then a server accepts connections, because it
+/// takes a moment until every node knows that the pod is gone from the Service.
+pub(crate) const SLEEP_SECONDS: u32 = 5;
+/// Seconds that a pod has beyond its sleep and its drain time.
+pub(crate) const SPARE_SECONDS: u32 = 5;
+
+/// A value that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A range of replicas that cannot be read.
+    #[error("`{0}` is no MIN:MAX:TARGET")]
+    Autoscale(String),
+    /// A text that is no variable.
+    #[error("`{0}` is no NAME=VALUE")]
+    NotAVariable(String),
+    /// A name that no variable can have.
+    #[error("`{0}` is no name of an environment variable")]
+    VariableName(String),
+    /// A variable that is set twice.
+    #[error("the environment variable `{0}` is set twice")]
+    VariableTwice(String),
+    /// A variable that is set from another option.
+    #[error("the environment variable `{0}` is set by mlrs")]
+    VariableTaken(String),
+    /// A variable that holds a secret, by its name.
+    #[error(
+        "the environment variable `{0}` is a secret, and would be in the manifest for all to read"
+    )]
+    SecretVariable(String),
+    /// A URI with a password in it.
+    #[error("the {what} holds credentials, and would be in the manifest for all to read")]
+    CredentialsInUri {
+        /// Which URI.
+        what: &'static str,
+    },
+    /// A gateway that cannot be read.
+    #[error("`{0}` is no [NAMESPACE/]GATEWAY")]
+    Gateway(String),
+    /// An autoscaler without anything to measure against.
+    #[error("an autoscaler on processor use needs a request for `cpu`")]
+    AutoscaleWithoutCpu,
+    /// A number of seconds that is too large to be meant.
+    #[error("`{0}` seconds to drain are more than an hour")]
+    Drain(u32),
+    /// A URI that only a server can resolve, and no server.
+    #[error("nothing says which server knows `{0}`")]
+    NoServer(String),
+    /// A URI that names no place that a cluster could reach.
+    #[error("the model `{0}` is a path of this machine, which a cluster cannot read")]
+    LocalModel(String),
+}
+
+impl SettingsError {
+    /// What to do instead.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Autoscale(_) => {
+                "write for instance `2:10:70`: between 2 and 10 pods, at 70 percent of the processor \
+                 time that they ask for"
+            }
+            Self::NotAVariable(_) => "write for instance `MLRS_LOG=debug`",
+            Self::VariableName(_) => {
+                "use letters, digits, `_`, `-` and `.`, and begin with no digit"
+            }
+            Self::VariableTwice(_) => "say it once",
+            Self::VariableTaken(_) => "there is an option for it; see `--help`",
+            Self::SecretVariable(_) | Self::CredentialsInUri { .. } => {
+                "put it into a Secret of the namespace (`kubectl create secret generic NAME \
+                 --from-literal=KEY=VALUE`) and name that with --env-from-secret, or with \
+                 --credentials-secret if it is needed to fetch the model"
+            }
+            Self::Gateway(_) => "write for instance `infra/public`",
+            Self::AutoscaleWithoutCpu => "add `cpu=500m` or the like to --resources",
+            Self::Drain(_) => "requests that last longer than an hour need another design",
+            Self::NoServer(_) => {
+                "name it with --tracking-uri, or name a Secret that has MLFLOW_TRACKING_URI with \
+                 --credentials-secret"
+            }
+            Self::LocalModel(_) => {
+                "register the model, or put it into an object store; or build an image of it, and \
+                 name that with --image"
+            }
+        }
+    }
+}
+
+/// Everything about one deployment.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name, and that of all of its objects.
+    pub name: Name,
+    /// Its namespace; none leaves it to whoever applies the manifest.
+    pub namespace: Option<Namespace>,
+    /// Where the model comes from.
+    pub model: Model,
+    /// How many pods.
+    pub scale: Scale,
+    /// What each of them needs.
+    pub resources: Resources,
+    /// Variables of the server, in their order.
+    pub environment: Vec<Variable>,
+    /// Secrets whose entries are variables of the server.
+    pub environment_secrets: Vec<ObjectName>,
+    /// Seconds that requests in flight get to finish, 1 to 3600.
+    pub drain_seconds: u32,
+    /// Who reaches it from outside of the cluster.
+    pub exposure: Exposure,
+    /// Whether Prometheus' operator is told to scrape it.
+    pub service_monitor: bool,
+    /// Secrets to pull images with.
+    pub image_pull_secrets: Vec<ObjectName>,
+    /// The service account, if not the default one.
+    pub service_account: Option<ObjectName>,
+    /// Notes on the Deployment, for whoever made it.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// What is usual, for a model.
+    pub fn new(name: Name, model: Model) -> Self {
+        Self {
+            name,
+            namespace: None,
+            model,
+            scale: Scale::Replicas(1),
+            resources: Resources::default(),
+            environment: Vec::new(),
+            environment_secrets: Vec::new(),
+            drain_seconds: DRAIN_SECONDS,
+            exposure: Exposure::Cluster,
+            service_monitor: true,
+            image_pull_secrets: Vec::new(),
+            service_account: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// Seconds that a pod has from the order to end until it is killed: a moment in which the Service
+    /// forgets it, the time to drain, and some to spare.
+    pub(crate) fn grace_seconds(&self) -> u32 {
+        self.drain_seconds + SLEEP_SECONDS + SPARE_SECONDS
+    }
+
+    /// Whether the parts fit each other.
+    ///
+    /// # Errors
+    /// When a variable is set twice, a URI holds a password, or an autoscaler has nothing to measure.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        for (index, variable) in self.environment.iter().enumerate() {
+            let before = &self.environment[..index];
+            if before.iter().any(|other| other.name == variable.name) {
+                return Err(SettingsError::VariableTwice(variable.name.clone()));
+            }
+        }
+        if self.drain_seconds > 3600 {
+            return Err(SettingsError::Drain(self.drain_seconds));
+        }
+        if matches!(self.scale, Scale::Autoscale { .. }) && !self.resources.asks_for_cpu() {
+            return Err(SettingsError::AutoscaleWithoutCpu);
+        }
+        self.model.check()
+    }
+}
+
+/// Where a served model comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Model {
+    /// It is inside an image, as `mlrs image build` makes one.
+    Image(ImageReference),
+    /// It is fetched when a pod starts.
+    Fetched(FetchedModel),
+}
+
+/// A model that a pod fetches before it serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedModel {
+    /// A URI such as `models:/iris/Production`.
+    pub uri: String,
+    /// An image of mlrs.
+    pub runtime_image: ImageReference,
+    /// The server to ask, if it is not in the Secret.
+    pub tracking_uri: Option<String>,
+    /// A Secret with the variables for that server and for the store of the files.
+    pub credentials_secret: Option<ObjectName>,
+}
+
+impl Model {
+    fn check(&self) -> Result<(), SettingsError> {
+        let Self::Fetched(fetched) = self else {
+            return Ok(());
+        };
+        if !fetched.uri.contains(":/") || fetched.uri.starts_with("file:") {
+            return Err(SettingsError::LocalModel(fetched.uri.clone()));
+        }
+        let needs_server = ["models:/", "runs:/", "mlflow-artifacts:/"]
+            .iter()
+            .any(|scheme| fetched.uri.starts_with(scheme));
+        if needs_server && fetched.tracking_uri.is_none() && fetched.credentials_secret.is_none() {
+            return Err(SettingsError::NoServer(fetched.uri.clone()));
+        }
+        if holds_credentials(&fetched.uri) {
+            let what = "model's URI";
+            return Err(SettingsError::CredentialsInUri { what });
+        }
+        if fetched
+            .tracking_uri
+            .as_deref()
+            .is_some_and(holds_credentials)
+        {
+            let what = "tracking URI";
+            return Err(SettingsError::CredentialsInUri { what });
+        }
+        Ok(())
+    }
+
+    /// The image of the server.
+    pub fn image(&self) -> &ImageReference {
+        match self {
+            Self::Image(image) => image,
+            Self::Fetched(fetched) => &fetched.runtime_image,
+        }
+    }
+}
+
+/// Whether there is a user, or a signature, in a URI.
+fn holds_credentials(uri: &str) -> bool {
+    let Some((scheme, rest)) = uri.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    // The containers of Azure stand where elsewhere users do.
+    let is_azure = ["abfs", "abfss", "wasb", "wasbs"].contains(&scheme);
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    let query = rest
+        .split_once('?')
+        .map(|(_, query)| query.to_ascii_lowercase());
+    user.is_some_and(|user| !is_azure || user.contains(':'))
+        || query.is_some_and(|query| {
+            query.split('&').any(|pair| {
+                let key = pair.split('=').next().unwrap_or_default();
+                [
+                    "sig",
+                    "signature",
+                    "token",
+                    "password",
+                    "x-amz-signature",
+                    "access_key",
+                ]
+                .contains(&key)
+            })
+        })
+}
+
+/// How many pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// This many, at least 1.
+    Replicas(u32),
+    /// As many as their load needs.
+    Autoscale {
+        /// At least, 1 or more.
+        min: u32,
+        /// At most.
+        max: u32,
+        /// The share of the requested processor time that they should use, in percent, 1 to 1000.
+        target: u32,
+    },
+}
+
+impl Scale {
+    /// The fewest pods that there are.
+    pub fn least(self) -> u32 {
+        match self {
+            Self::Replicas(count) => count,
+            Self::Autoscale { min, .. } => min,
+        }
+    }
+
+    /// The autoscaler that a text `MIN:MAX:TARGET` means.
+    ///
+    /// # Errors
+    /// When it means none.
+    pub fn autoscale(text: &str) -> Result<Self, SettingsError> {
+        let error = || SettingsError::Autoscale(text.to_owned());
+        let numbers: Result<Vec<u32>, _> = text.split(':').map(str::parse).collect();
+        match numbers.map_err(|_| error())?[..] {
+            [min, max, target]
+                if (1..=max).contains(&min) && max <= 10_000 && (1..=1000).contains(&target) =>
+            {
+                Ok(Self::Autoscale { min, max, target })
+            }
+            _ => Err(error()),
+        }
+    }
+}
+
+/// A variable of the server, which everyone may read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Variables that the objects set themselves.
+const TAKEN: [&str; 4] = ["MLFLOW_HOST", "MLFLOW_PORT", "MLRS_CACHE_DIR", "MLRS_DRAIN"];
+
+/// Ends of names whose values are secrets.
+const SECRET_ENDS: [&str; 8] = [
+    "PASSWORD",
+    "SECRET",
+    "TOKEN",
+    "ACCESS_KEY",
+    "ACCOUNT_KEY",
+    "API_KEY",
+    "PRIVATE_KEY",
+    "CONNECTION_STRING",
+];
+
+impl FromStr for Variable {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| SettingsError::NotAVariable(text.to_owned()))?;
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if name.is_empty()
+            || !name.bytes().all(letter)
+            || name.starts_with(|first: char| first.is_ascii_digit())
+            || [".", ".."].contains(&name)
+        {
+            return Err(SettingsError::VariableName(name.to_owned()));
+        }
+        if TAKEN.contains(&name) {
+            return Err(SettingsError::VariableTaken(name.to_owned()));
+        }
+        let upper = name.to_ascii_uppercase();
+        let is_secret = SECRET_ENDS.iter().any(|end| {
+            let before = upper.strip_suffix(end);
+            before.is_some_and(|before| before.is_empty() || before.ends_with('_'))
+        });
+        if is_secret || holds_credentials(value) {
+            return Err(SettingsError::SecretVariable(name.to_owned()));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
+    }
+}
+
+/// Who reaches a deployment from outside of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Nobody.
+    Cluster,
+    /// Who asks an ingress controller for a host.
+    Ingress {
+        /// The host.
+        host: HostName,
+        /// The class, if not the cluster's default one.
+        class: Option<ObjectName>,
+        /// A Secret with the certificate of the host.
+        certificate: Option<ObjectName>,
+    },
+    /// Who asks a gateway (Gateway API) for a host.
+    HttpRoute {
+        /// The host.
+        host: HostName,
+        /// The gateway.
+        gateway: Gateway,
+    },
+}
+
+/// A gateway: `[NAMESPACE/]NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its namespace, if not the one of the deployment.
+    pub namespace: Option<Namespace>,
+    /// Its name.
+    pub name: ObjectName,
+}
+
+impl FromStr for Gateway {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let error = |_| SettingsError::Gateway(text.to_owned());
+        let (namespace, name) = match text.split_once('/') {
+            Some((namespace, name)) => (Some(namespace.parse().map_err(error)?), name),
+            None => (None, text),
+        };
+        let name = name.parse().map_err(error)?;
+        Ok(Self { namespace, name })
+    }
+}
+
+impl fmt::Display for Gateway {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(formatter, "{namespace}/{}", self.name),
+            None => self.name.fmt(formatter),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_autoscaler_has_three_numbers() {
+        let scale = Scale::autoscale("2:10:70").unwrap();
+        assert_eq!(
+            scale,
+            Scale::Autoscale {
+                min: 2,
+                max: 10,
+                target: 70
+            }
+        );
+        for bad in [
+            "",
+            "2",
+            "2:10",
+            "2:10:70:1",
+            "0:10:70",
+            "10:2:70",
+            "2:10:0",
+            "2:10:1001",
+            "a:b:c",
+            "-1:2:3",
+        ] {
+            assert_eq!(
+                Scale::autoscale(bad),
+                Err(SettingsError::Autoscale(bad.to_owned()))
+            );
+        }
+    }
+
+    #[test]
+    fn a_variable_is_no_secret() {
+        let variable: Variable = "MLRS_LOG=a=b".parse().unwrap();
+        assert_eq!(
+            (variable.name.as_str(), variable.value.as_str()),
+            ("MLRS_LOG", "a=b")
+        );
+        assert!("TOKENIZERS_PARALLELISM=1".parse::<Variable>().is_ok());
+        assert!("AWS_ACCESS_KEY_ID=x".parse::<Variable>().is_ok());
+        for (text, error) in [
+            ("A", SettingsError::NotAVariable("A".to_owned())),
+            ("1A=x", SettingsError::VariableName("1A".to_owned())),
+            ("A B=x", SettingsError::VariableName("A B".to_owned())),
+            ("=x", SettingsError::VariableName(String::new())),
+            (
+                "MLRS_DRAIN=1",
+                SettingsError::VariableTaken("MLRS_DRAIN".to_owned()),
+            ),
+            (
+                "AWS_SECRET_ACCESS_KEY=hush",
+                SettingsError::SecretVariable("AWS_SECRET_ACCESS_KEY".to_owned()),
+            ),
+            (
+                "token=hush",
+                SettingsError::SecretVariable("token".to_owned()),
+            ),
+            (
+                "MLFLOW_TRACKING_URI=https://me:hush@host",
+                SettingsError::SecretVariable("MLFLOW_TRACKING_URI".to_owned()),
+            ),
+        ] {
+            let found = text.parse::<Variable>().unwrap_err();
+            assert!(!found.to_string().contains("hush"));
+            assert_eq!(found, error);
+        }
+    }
+
+    #[test]
+    fn uris_hold_no_credentials() {
+        for good in [
+            "models:/iris@champion",
+            "runs:/0123/model",
+            "s3://bucket/iris",
+            "abfss://box@account.dfs.core.windows.net/iris",
+            "https://host/api?version=1",
+        ] {
+            assert!(!holds_credentials(good), "{good}");
+        }
+        for bad in [
+            "https://me:hush@host",
+            "https://token@host/x",
+            "abfss://box:key@account/iris",
+            "https://host/x?sv=1&sig=hush",
+        ] {
+            assert!(holds_credentials(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_may_be_elsewhere() {
+        for text in ["public", "infra/public"] {
+            assert_eq!(text.parse::<Gateway>().unwrap().to_string(), text);
+        }
+        for bad in ["", "a/b/c", "/a", "A"] {
+            assert!(bad.parse::<Gateway>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn parts_must_fit() {
+        let image = Model::Image("iris:1".parse().unwrap());
+        let mut settings = Settings::new("iris".parse().unwrap(), image);
+        assert_eq!(settings.check(), Ok(()));
+        settings.scale = Scale::autoscale("1:2:50").unwrap();
+        settings.resources = "memory=1Gi".parse().unwrap();
+        assert_eq!(settings.check(), Err(SettingsError::AutoscaleWithoutCpu));
+        settings.resources = Resources::default();
+        settings.environment = vec!["A=1".parse().unwrap(), "A=2".parse().unwrap()];
+        assert_eq!(
+            settings.check(),
+            Err(SettingsError::VariableTwice("A".to_owned()))
+        );
+        settings.environment.clear();
+        settings.model = Model::Fetched(FetchedModel {
+            uri: "./iris".to_owned(),
+            runtime_image: RUNTIME_IMAGE.parse().unwrap(),
+            tracking_uri: None,
+            credentials_secret: None,
+        });
+        assert_eq!(
+            settings.check(),
+            Err(SettingsError::LocalModel("./iris".to_owned()))
+        );
+    }
+}

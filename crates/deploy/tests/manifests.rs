@@ -1,0 +1,94 @@
+//! Whole manifests and charts, word for word.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use mlrs_deploy::{
+    Exposure, FetchedModel, Model, RUNTIME_IMAGE, Scale, Settings, helm, kserve, manifest, objects,
+};
+
+fn of_image() -> Settings {
+    let image = Model::Image("registry.example.com/iris:1".parse().unwrap());
+    Settings::new("iris".parse().unwrap(), image)
+}
+
+fn of_model() -> Settings {
+    let fetched = FetchedModel {
+        uri: "models:/iris/Production".to_owned(),
+        runtime_image: RUNTIME_IMAGE.parse().unwrap(),
+        tracking_uri: Some("https://mlflow.example.com".to_owned()),
+        credentials_secret: Some("mlflow".parse().unwrap()),
+    };
+    Settings::new("iris".parse().unwrap(), Model::Fetched(fetched))
+}
+
+fn with_everything(settings: Settings) -> Settings {
+    Settings {
+        namespace: Some("models".parse().unwrap()),
+        scale: Scale::autoscale("2:10:70").unwrap(),
+        resources: "cpu=1,memory=2Gi,limits.memory=4Gi".parse().unwrap(),
+        environment: ["MLRS_COMPAT=mlflow", "FLAG=yes", "COST=$(PRICE)"]
+            .map(|text| text.parse().unwrap())
+            .into(),
+        environment_secrets: vec!["variables".parse().unwrap()],
+        drain_seconds: 60,
+        exposure: Exposure::Ingress {
+            host: "iris.example.com".parse().unwrap(),
+            class: Some("nginx".parse().unwrap()),
+            certificate: Some("iris-tls".parse().unwrap()),
+        },
+        image_pull_secrets: vec!["registry".parse().unwrap()],
+        service_account: Some("models".parse().unwrap()),
+        ..settings
+    }
+}
+
+#[test]
+fn an_image_with_what_is_usual() {
+    insta::assert_snapshot!(manifest::yaml(&objects::all(&of_image()).unwrap()));
+}
+
+#[test]
+fn an_image_with_everything() {
+    let settings = with_everything(of_image());
+    insta::assert_snapshot!(manifest::yaml(&objects::all(&settings).unwrap()));
+}
+
+#[test]
+fn a_model_that_is_fetched() {
+    let settings = Settings {
+        scale: Scale::Replicas(3),
+        exposure: Exposure::HttpRoute {
+            host: "iris.example.com".parse().unwrap(),
+            gateway: "infra/public".parse().unwrap(),
+        },
+        service_monitor: false,
+        ..of_model()
+    };
+    insta::assert_snapshot!(manifest::yaml(&objects::all(&settings).unwrap()));
+}
+
+#[test]
+fn kserve_with_a_model_and_with_an_image() {
+    let fetched = kserve::all(&with_everything(of_model())).unwrap();
+    let image = kserve::all(&of_image()).unwrap();
+    let both = [manifest::yaml(&fetched), manifest::yaml(&image)];
+    insta::assert_snapshot!(both.join("=== of an image\n"));
+}
+
+#[test]
+fn a_chart() {
+    let files = helm::chart(&with_everything(of_model())).unwrap();
+    let text = files
+        .iter()
+        .map(|(path, text)| format!("=== {path}\n{text}"));
+    insta::assert_snapshot!(text.collect::<String>());
+}
+
+#[test]
+fn nothing_that_marks_a_place_is_left_in_a_chart() {
+    for settings in [of_image(), of_model(), with_everything(of_model())] {
+        for (path, text) in helm::chart(&settings).unwrap() {
+            assert!(!text.contains("marker"), "{path}:\n{text}");
+        }
+    }
+}
