@@ -92,6 +92,14 @@ fn register_and_load(workshop: &Workshop) {
             ended.errors
         );
     }
+    let data = workshop.path("model/external.onnx.data");
+    let aside = workshop.path("aside");
+    std::fs::rename(&data, &aside).unwrap();
+    let ended = workshop.mlrs(&["register", &model, "--name", "x"]);
+    std::fs::rename(&aside, &data).unwrap();
+    assert_eq!(ended.code, 1);
+    assert!(ended.errors.contains("is missing"), "{}", ended.errors);
+
     let ended = workshop.mlrs(&["registry", "models", "get", "x"]);
     assert_eq!(
         ended.code, 1,

@@ -9,8 +9,10 @@ use clap::Args;
 use mlrs_client::tracking::{
     ModelOwner, ModelVersion, NewVersion, RunInfo, SavedModel, TrackingClient, TrackingError,
 };
+use mlrs_mlmodel::ModelDirectory;
+use mlrs_mlmodel::onnx::OnnxFile;
 use mlrs_store::rules::registry::{check_new_alias, model_name};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cache::CacheArguments;
 use crate::connection::ConnectionArguments;
@@ -75,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     check_names(arguments)?;
     let place = place(arguments)?;
     let source = source::open(&arguments.model, &arguments.cache)?;
+    check_files(&source.directory)?;
     let name = &arguments.name;
     let (bar, report) = progress::transfer("uploading");
     let (saved, version) = arguments.connection.run(async |client| {
@@ -130,6 +133,16 @@ fn check_names(arguments: &Arguments) -> anyhow::Result<()> {
             )
         })?;
     }
+    Ok(())
+}
+
+/// Refuses an ONNX model without the files that its tensors lie in: nobody could load it from there.
+fn check_files(directory: &ModelDirectory) -> anyhow::Result<()> {
+    let Some(flavor) = directory.flavor("onnx") else {
+        return Ok(());
+    };
+    let data = flavor.get("data").and_then(Value::as_str);
+    OnnxFile::open(&directory.data_path(data.unwrap_or("model.onnx"))?)?;
     Ok(())
 }
 

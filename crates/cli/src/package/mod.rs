@@ -47,12 +47,7 @@ struct OnnxArguments {
     /// The ONNX file; files that hold its tensors are found beside it
     model: PathBuf,
     /// The directory to make
-    #[arg(
-        short = 'o',
-        long = "output-dir",
-        visible_alias = "directory",
-        value_name = "DIR"
-    )]
+    #[arg(short = 'o', long = "output-dir", value_name = "DIR")]
     directory: PathBuf,
     /// A name for the model, noted in its MLmodel file
     #[arg(long, value_name = "NAME")]
