@@ -11,6 +11,7 @@
 
 mod build;
 mod commands;
+mod deployments;
 mod failures;
 mod outputs;
 mod same;

@@ -14,7 +14,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptions, RenameContainerOptionsBuilder,
+    StopContainerOptionsBuilder,
 };
 use futures_util::TryStreamExt as _;
 
@@ -85,6 +86,18 @@ pub enum ContainerError {
     /// There is something of that name already.
     #[error("there is a container `{0}` already")]
     Exists(String),
+    /// It does not run, or does not publish its port.
+    #[error("`{0}` does not run")]
+    NotRunning(String),
+    /// It does not answer.
+    #[error("`{name}` does not answer")]
+    NoAnswer {
+        /// The deployment.
+        name: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
     /// It ended before it was ready.
     #[error("`{name}` ended with exit status {status} before it was ready{log}")]
     Ended {
@@ -117,6 +130,9 @@ impl ContainerError {
                 "change it with `mlrs deployments update`, remove it with `docker rm`, or choose another \
                  name",
             ),
+            Self::NotRunning(_) | Self::NoAnswer { .. } => {
+                Some("`docker logs` says what became of it")
+            }
             Self::Ended { .. } | Self::NotReady { .. } => {
                 Some("the log says why; nothing was left behind")
             }
@@ -224,6 +240,56 @@ impl Containers {
         let found = self.inspect(name).await?;
         let status = found.and_then(|container| status_of(name, container));
         status.ok_or_else(|| ContainerError::Absent(name.to_owned()))
+    }
+
+    /// Asks a deployment for predictions: its status, and the body of its answer.
+    ///
+    /// # Errors
+    /// When there is none, or it does not answer.
+    pub async fn invoke(
+        &self,
+        name: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<(u16, Vec<u8>), ContainerError> {
+        let address = self.status(name).await?.address;
+        let address = address.ok_or_else(|| ContainerError::NotRunning(name.to_owned()))?;
+        let asked = async {
+            let client = reqwest::Client::builder().no_proxy().build()?;
+            let request = client
+                .post(format!("http://{address}/invocations"))
+                .header("Content-Type", content_type)
+                .body(body);
+            let answer = request.send().await?;
+            let status = answer.status().as_u16();
+            Ok((status, answer.bytes().await?.to_vec()))
+        };
+        asked.await.map_err(|source| ContainerError::NoAnswer {
+            name: name.to_owned(),
+            source,
+        })
+    }
+
+    /// Waits until a container ends, and gives its exit status.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn ended(&self, name: &str) -> Result<i64, ContainerError> {
+        let mut waiting = Box::pin(self.docker.wait_container(name, None));
+        match waiting.try_next().await {
+            Ok(ended) => Ok(ended.map_or(0, |ended| ended.status_code)),
+            Err(EngineError::DockerContainerWaitError { code, .. }) => Ok(code),
+            Err(error) => Err(refused(&format!("wait for `{name}`"), error)),
+        }
+    }
+
+    /// Removes an image that no container uses any more; one that is used stays.
+    pub async fn remove_image(&self, image: &str) {
+        // Its name is given up; what else may use its layers is the engine's matter.
+        let _ = self
+            .docker
+            .remove_image(image, None::<RemoveImageOptions>, None)
+            .await;
     }
 
     async fn inspect(

@@ -51,7 +51,10 @@ pub(super) enum Command {
         after_help = "Example:\n  mlrs deployments predict -t kubernetes --name iris -I flowers.json"
     )]
     Predict(PredictOptions),
-    /// Deploy a model on this machine
+    /// Deploy a model on this machine, until Ctrl-C
+    #[command(
+        after_help = "Example:\n  mlrs deployments run-local -t docker --name iris -m models:/iris/Production -C port=8080"
+    )]
     RunLocal(Box<CreateOptions>),
     /// Explain a target and its config
     #[command(after_help = "Example:\n  mlrs deployments help -t kubernetes")]
@@ -65,7 +68,7 @@ pub(super) enum Command {
 pub(super) struct TargetOption {
     /// Where to deploy to.
     #[arg(short = 't', long = "target", value_name = "TARGET", value_parser = target,
-          help = "Where to deploy to: kubernetes, or kubernetes:/NAMESPACE")]
+          help = "Where to deploy to: docker, kubernetes, or kubernetes:/NAMESPACE")]
     target: Target,
 }
 

@@ -3,6 +3,7 @@
 //! What a target does is behind [`DeploymentTarget`]; which targets there are is in [`target`].
 
 mod arguments;
+mod docker;
 mod input;
 mod kubernetes;
 mod target;

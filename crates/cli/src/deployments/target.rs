@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use mlrs_deploy::names::{Name, Namespace};
 
+use super::docker::Docker;
 use super::input::Input;
 use super::kubernetes::Kubernetes;
 
@@ -57,11 +58,14 @@ pub(super) struct Update {
 pub(super) enum Target {
     /// `kubernetes`, or `kubernetes:/NAMESPACE`.
     Kubernetes(Option<Namespace>),
+    /// `docker`: the engine of this machine, or of `DOCKER_HOST`.
+    Docker,
 }
 
 impl Target {
     pub(super) fn open(&self) -> Box<dyn DeploymentTarget> {
         match self {
+            Self::Docker => Box::new(Docker),
             Self::Kubernetes(namespace) => Box::new(Kubernetes::new(namespace.clone())),
         }
     }
@@ -72,6 +76,7 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(":/") {
+            None if text == "docker" => Ok(Self::Docker),
             None if text == "kubernetes" => Ok(Self::Kubernetes(None)),
             Some(("kubernetes", namespace)) => {
                 let namespace = namespace.trim_start_matches('/').parse();
@@ -79,7 +84,7 @@ impl FromStr for Target {
                     .map(|namespace| Self::Kubernetes(Some(namespace)))
                     .map_err(|error| error.to_string())
             }
-            _ => Err("there is `kubernetes`, and `kubernetes:/NAMESPACE`".to_owned()),
+            _ => Err("there is `docker`, `kubernetes`, and `kubernetes:/NAMESPACE`".to_owned()),
         }
     }
 }

@@ -16,7 +16,8 @@ use mlrs_image::sbom::{self, ModelFacts};
 use mlrs_image::{Base, BuildSettings, Engine, Image, ImageName, Platform, Report};
 
 pub(crate) use arguments::{BuildArguments, PartArguments};
-pub(crate) use target::Target;
+pub(crate) use target::docker_host;
+use target::{Sent, Target};
 
 use crate::cache::CacheArguments;
 use crate::connection::runtime;
@@ -50,31 +51,28 @@ pub(crate) fn build(arguments: &BuildArguments) -> anyhow::Result<()> {
     let name: ImageName = arguments.tag.parse()?;
     let registry = arguments.registry();
     let target = runtime()?.block_on(Target::choose(arguments.output.as_deref()))?;
-    let work = Work {
-        parts: &arguments.parts,
-        registry: &registry,
-        folder: arguments.parts.cache.folder()?.join("images"),
-        report: progress::image_parts(),
-    };
-    let (chosen, settings) = work.settings()?;
-    let cache = LayerCache::new(work.folder.clone());
-    let image = mlrs_image::build(&settings, &cache, &work.report)?;
+    let work = Work::new(&arguments.parts, &registry)?;
+    let (image, settings, chosen) = work.image()?;
     if let Some(file) = &arguments.sbom {
         write_bill(&image, &settings, &chosen, file)?;
     }
-    let sending = target.send(&image, &name, &registry, &work.folder, &work.report);
-    let sent = runtime()?.block_on(sending)?;
+    let sent = work.send(&target, &image, &name)?;
     print::built(&image, &name, &sent, arguments.format)
+}
+
+/// Builds an image into the Docker engine, and prints nothing of it.
+pub(crate) fn into_docker(parts: &PartArguments, name: &ImageName) -> anyhow::Result<()> {
+    let registry = RegistrySettings::default();
+    let target = runtime()?.block_on(Target::choose(None))?;
+    let work = Work::new(parts, &registry)?;
+    let (image, ..) = work.image()?;
+    work.send(&target, &image, name).map(drop)
 }
 
 /// Writes the folder to build the same image from with Docker.
 pub(crate) fn generate_dockerfile(parts: &PartArguments, folder: &Path) -> anyhow::Result<()> {
-    let work = Work {
-        parts,
-        registry: &RegistrySettings::default(),
-        folder: parts.cache.folder()?.join("images"),
-        report: mlrs_image::silent(),
-    };
+    let registry = RegistrySettings::default();
+    let work = Work::new(parts, &registry)?;
     let (_chosen, settings) = work.settings()?;
     Ok(mlrs_image::output::write_context(&settings, folder)?)
 }
@@ -116,7 +114,29 @@ struct Chosen {
     engine: Option<Engine>,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn new(parts: &'a PartArguments, registry: &'a RegistrySettings) -> anyhow::Result<Self> {
+        Ok(Self {
+            parts,
+            registry,
+            folder: parts.cache.folder()?.join("images"),
+            report: progress::image_parts(),
+        })
+    }
+
+    /// Makes the image. The model must stay until its files are no longer asked for.
+    fn image(&self) -> anyhow::Result<(Image, BuildSettings, Chosen)> {
+        let (chosen, settings) = self.settings()?;
+        let cache = LayerCache::new(self.folder.clone());
+        let image = mlrs_image::build(&settings, &cache, &self.report)?;
+        Ok((image, settings, chosen))
+    }
+
+    fn send(&self, target: &Target, image: &Image, name: &ImageName) -> anyhow::Result<Sent> {
+        let sending = target.send(image, name, self.registry, &self.folder, &self.report);
+        runtime()?.block_on(sending)
+    }
+
     /// What the image is to be made of.
     fn settings(&self) -> anyhow::Result<(Chosen, BuildSettings)> {
         let parts = self.parts;

@@ -10,7 +10,7 @@ use crate::failure::hinted;
 
 /// A place for an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(super) enum Target {
     /// A Docker engine.
     Docker,
     /// A folder with an OCI image layout.
@@ -22,16 +22,16 @@ pub(crate) enum Target {
 }
 
 /// What was done with an image.
-pub(crate) struct Sent {
+pub(super) struct Sent {
     /// A sentence about it.
-    pub(crate) text: String,
+    pub(super) text: String,
     /// What to type next, if there is something to try.
-    pub(crate) next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 impl Target {
     /// The target that was named; else a Docker engine, if one answers.
-    pub(crate) async fn choose(named: Option<&str>) -> anyhow::Result<Self> {
+    pub(super) async fn choose(named: Option<&str>) -> anyhow::Result<Self> {
         let target = match named {
             Some(named) => Self::parse(named)?,
             None => Self::Docker,
@@ -61,7 +61,7 @@ impl Target {
     }
 
     /// Sends an image there.
-    pub(crate) async fn send(
+    pub(super) async fn send(
         &self,
         image: &Image,
         name: &ImageName,
@@ -108,7 +108,7 @@ impl Target {
 }
 
 /// Where Docker's variable says that an engine listens.
-pub(super) fn docker_host() -> Option<String> {
+pub(crate) fn docker_host() -> Option<String> {
     std::env::var("DOCKER_HOST")
         .ok()
         .filter(|host| !host.is_empty())
