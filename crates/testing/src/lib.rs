@@ -6,6 +6,7 @@
 mod azure;
 mod browser;
 mod http;
+mod kubernetes;
 mod places;
 mod postgres;
 mod process;
@@ -17,6 +18,7 @@ mod tracking;
 pub use azure::AzureServer;
 pub use browser::{chromium, mlflow_pages};
 pub use http::{Answer, Client, Headed};
+pub use kubernetes::{kserve_package, kubernetes_models};
 pub use places::{copy_files, fingerprint, home, workspace_root};
 pub use postgres::Postgres;
 pub use process::{AddressedProcess, Mlrs, example_binary, mlrs_binary};

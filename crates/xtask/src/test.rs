@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use mlrs_testing::{SKIPPED_FILE, home, workspace_root};
 
-use crate::environment::{azurite, onnxruntime_library, python, run};
+use crate::environment::{azurite, kserve, kubernetes_models, onnxruntime_library, python, run};
 
 /// What the tests are told of this machine.
 struct Surroundings {
@@ -40,6 +40,14 @@ impl Surroundings {
         match azurite() {
             Ok(program) => variables.push(("MLRS_TEST_AZURITE", program)),
             Err(error) => missing.push(format!("SKIPPED: Azure: {error:#}")),
+        }
+        match kserve() {
+            Ok(folder) => variables.push(("MLRS_TEST_KSERVE", folder)),
+            Err(error) => missing.push(format!("SKIPPED: KServe: {error:#}")),
+        }
+        match kubernetes_models() {
+            Ok(folder) => variables.push(("MLRS_TEST_KUBERNETES_MODELS", folder)),
+            Err(error) => missing.push(format!("SKIPPED: Kubernetes models: {error:#}")),
         }
         Ok(Self {
             variables,
