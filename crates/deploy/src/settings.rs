@@ -30,7 +30,7 @@ pub enum SettingsError {
     #[error("`{0}` is no MIN:MAX:TARGET")]
     Autoscale(String),
     /// A text that is no variable.
-    #[error("`{0}` is no NAME=VALUE")]
+    #[error("a variable without `=`: `{0}`")]
     NotAVariable(String),
     /// A name that no variable can have.
     #[error("`{0}` is no name of an environment variable")]

@@ -16,6 +16,12 @@ const REQUIREMENTS: &str = "tests/python/requirements.txt";
 /// What Azurite is installed from, by npm.
 const AZURITE: &str = "tests/azurite/package.json";
 
+/// What the schemas of kinds beside Kubernetes' own are installed from, by npm.
+const KUBERNETES_MODELS: &str = "tests/kubernetes-models/package.json";
+
+/// What KServe's Python package is installed from.
+const KSERVE: &str = "tests/python/kserve.txt";
+
 /// The requirements of MLServer.
 const MLSERVER: &str = "crates/xtask/bench/mlserver-requirements.txt";
 
@@ -41,26 +47,80 @@ pub fn azurite() -> anyhow::Result<PathBuf> {
     if let Some(given) = std::env::var_os("MLRS_TEST_AZURITE") {
         return Ok(PathBuf::from(given));
     }
-    let requirements = workspace_root().join(AZURITE);
-    let wanted = fingerprint(std::slice::from_ref(&requirements))?;
-    let folder = home().join("azurite");
-    let stamp = folder.join("requirements.stamp");
-    let program = folder.join("node_modules/.bin/azurite-blob");
-    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && program.exists() {
-        return Ok(program);
+    let program = "node_modules/.bin/azurite-blob";
+    let folder = kept("azurite", AZURITE, program, node_packages)?;
+    Ok(folder.join(program))
+}
+
+/// The folder with the schemas of kinds beside Kubernetes' own; installed when it is not there.
+pub fn kubernetes_models() -> anyhow::Result<PathBuf> {
+    if let Some(given) = std::env::var_os("MLRS_TEST_KUBERNETES_MODELS") {
+        return Ok(PathBuf::from(given));
     }
-    println!("installing Azurite into `{}`", folder.display());
+    let inside = "node_modules/@kubernetes-models";
+    kept(
+        "kubernetes-models",
+        KUBERNETES_MODELS,
+        inside,
+        node_packages,
+    )
+}
+
+/// The folder with KServe's Python package; installed, alone, when it is not there.
+pub fn kserve() -> anyhow::Result<PathBuf> {
+    if let Some(given) = std::env::var_os("MLRS_TEST_KSERVE") {
+        return Ok(PathBuf::from(given));
+    }
+    let python = python()?;
+    kept("kserve", KSERVE, "kserve/models", |folder, requirements| {
+        let pip = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ];
+        run(Command::new(&python)
+            .args(pip)
+            .args(["--no-deps", "--target"])
+            .arg(folder)
+            .arg("-r")
+            .arg(requirements))
+    })
+}
+
+/// The folder `name` of the tests' home, with what `install` puts there; kept until the requirements
+/// change.
+fn kept(
+    name: &str,
+    requirements: &str,
+    inside: &str,
+    install: impl FnOnce(&Path, &Path) -> anyhow::Result<()>,
+) -> anyhow::Result<PathBuf> {
+    let requirements = workspace_root().join(requirements);
+    let wanted = fingerprint(std::slice::from_ref(&requirements))?;
+    let folder = home().join(name);
+    let stamp = folder.join("requirements.stamp");
+    let is_there = folder.join(inside).exists();
+    if is_there && std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(folder);
+    }
+    println!("installing {name} into `{}`", folder.display());
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("could not make `{}`", folder.display()))?;
-    std::fs::copy(&requirements, folder.join("package.json"))
-        .context("could not copy the requirements of Azurite")?;
+    install(&folder, &requirements).with_context(|| format!("{name} could not be installed"))?;
+    std::fs::write(&stamp, wanted)
+        .with_context(|| format!("could not write `{}`", stamp.display()))?;
+    Ok(folder)
+}
+
+fn node_packages(folder: &Path, requirements: &Path) -> anyhow::Result<()> {
+    std::fs::copy(requirements, folder.join("package.json"))
+        .context("could not copy the requirements")?;
     run(Command::new("npm")
         .args(["install", "--no-package-lock", "--no-audit", "--no-fund"])
         .args(["--ignore-scripts", "--loglevel", "error"])
-        .current_dir(&folder))
-    .context("Azurite could not be installed with `npm`")?;
-    std::fs::write(&stamp, wanted).context("could not write the stamp of Azurite")?;
-    Ok(program)
+        .current_dir(folder))
 }
 
 /// The interpreter of an environment that holds MLServer; made when it is not there.
@@ -169,9 +229,15 @@ mod tests {
             assert!(lines.contains(&mlflow), "{lines:?}");
             assert!(lines.iter().all(|line| line.contains("==")), "{lines:?}");
         }
-        let text = std::fs::read_to_string(workspace_root().join(AZURITE)).unwrap();
-        let (_, version) = text.split_once("\"azurite\": \"").unwrap();
-        assert!(version.starts_with(|first: char| first.is_ascii_digit()));
+        for (file, package) in [
+            (AZURITE, "azurite"),
+            (KUBERNETES_MODELS, "@kubernetes-models/gateway-api"),
+            (KUBERNETES_MODELS, "@kubernetes-models/prometheus-operator"),
+        ] {
+            let text = std::fs::read_to_string(workspace_root().join(file)).unwrap();
+            let (_, version) = text.split_once(&format!("\"{package}\": \"")).unwrap();
+            assert!(version.starts_with(|first: char| first.is_ascii_digit()));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use mlrs_testing::{SKIPPED_FILE, home, workspace_root};
 
 use crate::docker::{DockerEngine, docker_engine};
-use crate::environment::{azurite, onnxruntime_library, python, run};
+use crate::environment::{azurite, kserve, kubernetes_models, onnxruntime_library, python, run};
 
 /// What the tests are told of this machine.
 struct Surroundings {
@@ -56,6 +56,14 @@ impl Surroundings {
         };
         if let Some(engine) = &engine {
             variables.push(("DOCKER_HOST", PathBuf::from(engine.host())));
+        }
+        match kserve() {
+            Ok(folder) => variables.push(("MLRS_TEST_KSERVE", folder)),
+            Err(error) => missing.push(format!("SKIPPED: KServe: {error:#}")),
+        }
+        match kubernetes_models() {
+            Ok(folder) => variables.push(("MLRS_TEST_KUBERNETES_MODELS", folder)),
+            Err(error) => missing.push(format!("SKIPPED: Kubernetes models: {error:#}")),
         }
         Ok(Self {
             variables,

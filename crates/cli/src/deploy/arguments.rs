@@ -135,11 +135,14 @@ pub(super) enum Target {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 | kubectl apply -f -
-  mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 --autoscale 2:10:70 --output apply
+  mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 \\
+      --autoscale 2:10:70 --output apply
   mlrs deploy kubernetes --name iris --model models:/iris/Production \\
       --tracking-uri https://mlflow.example.com --credentials-secret mlflow --output apply
-  mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 --output helm -d ./iris-chart
-  mlrs deploy kubernetes --name iris --model models:/iris/3 --tracking-uri http://mlflow:5000 --kserve")]
+  mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 \\
+      --output helm --directory ./iris-chart
+  mlrs deploy kubernetes --name iris --model models:/iris/3 \\
+      --tracking-uri http://mlflow:5000 --kserve")]
 pub(crate) struct KubernetesArguments {
     /// The name of the deployment and of its objects
     #[arg(long, value_name = "NAME", value_parser = parsed::<Name>)]
@@ -153,7 +156,7 @@ pub(crate) struct KubernetesArguments {
     #[command(flatten)]
     exposure: ExposureArguments,
     /// Leave it to KServe: write an InferenceService, and what it needs to fetch and serve the model
-    #[arg(long, conflicts_with_all = ["ingress", "http_route"])]
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["ingress", "http_route"])]
     pub(super) kserve: bool,
     #[command(flatten)]
     pub(super) cluster: ClusterArguments,
@@ -162,10 +165,10 @@ pub(crate) struct KubernetesArguments {
     #[command(flatten)]
     pub(super) wait: WaitArguments,
     /// What to do with the objects
-    #[arg(short, long, value_enum, default_value_t = Target::Yaml, value_name = "WHAT")]
+    #[arg(short, long, help_heading = "Output", value_enum, default_value_t = Target::Yaml, value_name = "WHAT")]
     pub(super) output: Target,
     /// The folder to write a chart into
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, help_heading = "Output", value_name = "DIR")]
     pub(super) directory: Option<PathBuf>,
 }
 
@@ -227,8 +230,9 @@ struct ScaleArguments {
 #[command(next_help_heading = "Server")]
 struct ServerArguments {
     /// A variable of the server; may be given several times
-    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parsed::<Variable>)]
-    environment: Vec<Variable>,
+    // Read later: clap would repeat a bad one with its value, and that may be a secret.
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    environment: Vec<String>,
     /// A Secret whose entries are variables of the server; may be given several times
     #[arg(long, value_name = "SECRET", value_parser = parsed::<ObjectName>)]
     env_from_secret: Vec<ObjectName>,
@@ -279,7 +283,7 @@ impl KubernetesArguments {
                 .autoscale
                 .unwrap_or(Scale::Replicas(self.scale.replicas)),
             resources: self.scale.resources.clone().unwrap_or_default(),
-            environment: self.server.environment.clone(),
+            environment: self.server.variables()?,
             environment_secrets: self.server.env_from_secret.clone(),
             drain_seconds: self.server.drain,
             exposure: self.exposure.exposure(),
@@ -290,6 +294,12 @@ impl KubernetesArguments {
         };
         settings.check()?;
         Ok(settings)
+    }
+}
+
+impl ServerArguments {
+    fn variables(&self) -> Result<Vec<Variable>, SettingsError> {
+        self.environment.iter().map(|text| text.parse()).collect()
     }
 }
 

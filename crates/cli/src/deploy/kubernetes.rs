@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &KubernetesArguments) -> anyhow::Result<()> {
     match arguments.output {
         Target::Yaml => output::text(&manifest::yaml(&made(&settings, arguments.kserve)?)),
         Target::Helm => chart(&settings, arguments),
-        Target::Apply => runtime()?.block_on(apply(&settings, arguments)),
+        Target::Apply => runtime()?.block_on(apply(&settings, arguments, &mut say)),
     }
 }
 
@@ -96,10 +96,14 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot write `{}`", path.display()))
 }
 
+/// Says a line to whoever typed the command.
+pub(crate) type Say<'a> = &'a mut dyn FnMut(&str) -> anyhow::Result<()>;
+
 /// Applies the objects, and waits until their pods are ready.
 pub(crate) async fn apply(
     settings: &Settings,
     arguments: &KubernetesArguments,
+    say: Say<'_>,
 ) -> anyhow::Result<()> {
     let objects = made(settings, arguments.kserve)?;
     let cluster = Cluster::connect(&arguments.cluster.settings()).await?;
@@ -108,14 +112,15 @@ pub(crate) async fn apply(
         force_conflicts: arguments.apply.force_conflicts,
     };
     let applied = cluster.apply(&settings.name, &objects, how).await?;
-    print::applied(&applied)?;
+    let done = if how.dry_run { "checked" } else { "applied" };
+    print::applied(&applied, done, say)?;
     if how.dry_run {
-        return say("nothing was changed: the cluster only checked");
+        return say("nothing was changed");
     }
     if arguments.kserve {
         return say("KServe makes the rest: `kubectl get inferenceservices` shows it");
     }
-    wait(&cluster, &settings.name, &arguments.wait).await
+    wait(&cluster, &settings.name, &arguments.wait, say).await
 }
 
 /// Waits until the pods of a deployment are ready, unless it is not to be waited for.
@@ -123,6 +128,7 @@ pub(crate) async fn wait(
     cluster: &Cluster,
     name: &Name,
     wait: &WaitArguments,
+    say: Say<'_>,
 ) -> anyhow::Result<()> {
     if wait.no_wait {
         return Ok(());

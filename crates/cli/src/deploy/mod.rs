@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         } => runtime()?.block_on(async {
             let cluster = Cluster::connect(&cluster.settings()).await?;
             cluster.scale(&name, scale.scale()).await?;
-            kubernetes::wait(&cluster, &name, &wait).await
+            kubernetes::wait(&cluster, &name, &wait, &mut say).await
         }),
         Command::Delete {
             name,
@@ -63,12 +63,12 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
                 ))?;
                 anyhow::Ok(cluster.delete(&name).await?)
             })?;
-            print::applied(&deleted)
+            print::applied(&deleted, "applied", &mut say)
         }
     }
 }
 
-/// What a command says when it has nothing else to show.
+/// Says a line.
 fn say(text: &str) -> anyhow::Result<()> {
     output::line(text)
 }

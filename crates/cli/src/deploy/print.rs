@@ -3,14 +3,15 @@
 use mlrs_deploy::cluster::{Applied, DeploymentStatus, Outcome};
 use serde_json::to_value;
 
+use super::kubernetes::Say;
 use crate::output::{self, OutputFormat};
 
-/// One line for each object.
-pub(super) fn applied(applied: &[Applied]) -> anyhow::Result<()> {
+/// One line for each object, with what was done to those that were applied.
+pub(super) fn applied(applied: &[Applied], done: &str, say: Say<'_>) -> anyhow::Result<()> {
     applied.iter().try_for_each(|object| {
         let (kind, name) = (object.kind, &object.name);
-        output::line(&match object.outcome {
-            Outcome::Applied => format!("applied {kind} {name}"),
+        say(&match object.outcome {
+            Outcome::Applied => format!("{done} {kind} {name}"),
             Outcome::Deleted => format!("deleted {kind} {name}"),
             Outcome::Skipped => {
                 format!("left out {kind} {name}: the cluster knows no such kind of object")

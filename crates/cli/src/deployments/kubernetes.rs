@@ -101,7 +101,8 @@ impl Kubernetes {
         });
         let note = serde_json::to_string(&lasting)?;
         settings.annotations.insert(SAID.to_owned(), note);
-        runtime()?.block_on(apply(&settings, &options))
+        // MLflow's commands say one thing, at the end.
+        runtime()?.block_on(apply(&settings, &options, &mut |_| Ok(())))
     }
 
     /// What was said, as `mlrs deploy kubernetes` takes it.

@@ -56,19 +56,15 @@ impl Cluster {
         settings: ApplySettings,
     ) -> Result<Vec<Applied>, ClusterError> {
         self.check_owner(name, objects).await?;
+        let unknown = self.unknown_kinds(objects).await?;
         let mut applied = Vec::with_capacity(objects.len());
         for object in objects {
-            let outcome = if self.knows(&object.kind).await? {
+            let outcome = if unknown.contains(&object.kind.kind) {
+                Outcome::Skipped
+            } else {
                 self.keep_replicas(object, settings).await?;
                 self.apply_one(object, settings).await?;
                 Outcome::Applied
-            } else if object.kind.kind == "ServiceMonitor" {
-                Outcome::Skipped
-            } else {
-                return Err(ClusterError::UnknownKind {
-                    kind: object.kind.kind,
-                    api_version: object.kind.api_version(),
-                });
             };
             applied.push(Applied {
                 kind: object.kind.kind,
@@ -100,8 +96,27 @@ impl Cluster {
         }
     }
 
+    /// The kinds that the cluster does not know and that can be done without. The others are an
+    /// error before anything is changed.
+    async fn unknown_kinds(&self, objects: &[Object]) -> Result<Vec<&'static str>, ClusterError> {
+        let mut unknown = Vec::new();
+        for Object { kind, .. } in objects {
+            if self.knows(kind).await? {
+                continue;
+            }
+            if kind.kind != "ServiceMonitor" {
+                return Err(ClusterError::UnknownKind {
+                    kind: kind.kind,
+                    api_version: kind.api_version(),
+                });
+            }
+            unknown.push(kind.kind);
+        }
+        Ok(unknown)
+    }
+
     /// Whether the cluster has a kind; Kubernetes' own are always there.
-    pub(super) async fn knows(&self, kind: &Kind) -> Result<bool, ClusterError> {
+    async fn knows(&self, kind: &Kind) -> Result<bool, ClusterError> {
         if !kind.is_custom {
             return Ok(true);
         }

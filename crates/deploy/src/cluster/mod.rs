@@ -14,8 +14,13 @@ mod trouble;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::client::ClientBuilder;
+use kube::client::retry::RetryPolicy;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use tower::ServiceBuilder;
+use tower::buffer::BufferLayer;
+use tower::retry::RetryLayer;
 
 use crate::names::{Name, Namespace};
 use crate::objects::{INSTANCE, Kind, MANAGED_BY, MANAGER};
@@ -65,7 +70,7 @@ impl Cluster {
             Some(namespace) => namespace.to_string(),
             None => config.default_namespace.clone(),
         };
-        let client = Client::try_from(config).map_err(ClusterError::setting_up)?;
+        let client = client(config).map_err(ClusterError::setting_up)?;
         Ok(Self { client, namespace })
     }
 
@@ -128,6 +133,18 @@ fn is_ours(deployment: &Deployment) -> bool {
 fn ours(name: Option<&Name>) -> ListParams {
     let instance = name.map_or_else(String::new, |name| format!(",{INSTANCE}={name}"));
     ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER}{instance}"))
+}
+
+/// A client that tries again for some seconds when the API server is busy. What `kube` does by itself
+/// goes on for an hour, which is right for a controller and not for a person who waits.
+fn client(mut config: Config) -> kube::Result<Client> {
+    config.default_retry = false;
+    let patient = ServiceBuilder::new()
+        .layer(RetryLayer::new(RetryPolicy::default()))
+        .layer(BufferLayer::new(16));
+    Ok(ClientBuilder::try_from(config)?
+        .with_layer(&patient)
+        .build())
 }
 
 async fn configuration(context: Option<&str>) -> Result<Config, ClusterError> {

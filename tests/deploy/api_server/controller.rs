@@ -1,0 +1,261 @@
+//! The controllers: from a Deployment to a set of pods, and what becomes of those.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::state::{Cluster, Key};
+
+/// What becomes of new pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// They are ready after a moment.
+    Ready,
+    /// Their image cannot be pulled.
+    NoImage,
+    /// Their server ends at once.
+    Crash,
+    /// Their server is killed for memory.
+    OutOfMemory,
+    /// No node has room.
+    NoRoom,
+    /// A Secret is not there.
+    NoSecret,
+    /// They are not even made: a quota.
+    Quota,
+    /// They run, and never get ready.
+    Unready,
+    /// The container that fetches the model fails.
+    NoModel,
+}
+
+const MOMENT: Duration = Duration::from_millis(150);
+
+/// Follows a change of a Deployment, a step after the other.
+pub async fn follow(cluster: Arc<Mutex<Cluster>>, key: Key) {
+    tokio::time::sleep(MOMENT).await;
+    let sets = begin(&mut cluster.lock().unwrap(), &key);
+    tokio::time::sleep(MOMENT).await;
+    if let Some(set) = sets {
+        end(&mut cluster.lock().unwrap(), &key, &set);
+    }
+}
+
+/// Makes the set of a template and its pods.
+fn begin(cluster: &mut Cluster, key: &Key) -> Option<String> {
+    let deployment = cluster.objects.get(key)?.body.clone();
+    let template = &deployment["spec"]["template"];
+    let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
+    let sets = of(
+        cluster,
+        &key.0,
+        "replicasets",
+        &deployment["metadata"]["uid"],
+    );
+    let found = sets.iter().find(|set| set["spec"]["template"] == *template);
+    let set = if let Some(set) = found {
+        set.clone()
+    } else {
+        let revision = (sets.len() + 1).to_string();
+        let name = format!("{}-{revision}", key.2);
+        let set = json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {
+                "name": name,
+                "labels": template["metadata"]["labels"],
+                "annotations": {"deployment.kubernetes.io/revision": revision},
+                "ownerReferences": [owner(&deployment)],
+            },
+            "spec": {"template": template, "selector": deployment["spec"]["selector"]},
+        });
+        cluster.put(&key.0, "replicasets", set)
+    };
+    let revision = set["metadata"]["annotations"]["deployment.kubernetes.io/revision"].clone();
+    cluster.change(key, |deployment| {
+        deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = revision;
+    });
+    let name = set["metadata"]["name"].as_str()?.to_owned();
+    let fate = cluster.behaviour.fate;
+    let mut pods = of(cluster, &key.0, "pods", &set["metadata"]["uid"]);
+    while pods.len() as u64 > wanted {
+        let pod = pods.pop()?;
+        let pod = pod["metadata"]["name"].as_str()?.to_owned();
+        cluster.remove(&(key.0.clone(), "pods".to_owned(), pod));
+    }
+    for index in pods.len() as u64..wanted {
+        if fate == Fate::Quota {
+            break;
+        }
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": format!("{name}-{index}"),
+                "labels": template["metadata"]["labels"],
+                "ownerReferences": [owner(&set)],
+            },
+            "spec": template["spec"],
+            "status": {"phase": "Pending"},
+        });
+        cluster.put(&key.0, "pods", pod);
+    }
+    count(cluster, key, &name);
+    Some(name)
+}
+
+/// Lets the pods of a set meet their fate, and removes those of others when they are ready.
+fn end(cluster: &mut Cluster, key: &Key, set: &str) {
+    let fate = cluster.behaviour.fate;
+    let Some(set_body) = cluster
+        .find(&key.0, "replicasets", set)
+        .map(|set| set.body.clone())
+    else {
+        return;
+    };
+    for pod in of(cluster, &key.0, "pods", &set_body["metadata"]["uid"]) {
+        let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
+        let pod_key = (key.0.clone(), "pods".to_owned(), name.clone());
+        cluster.change(&pod_key, |pod| pod["status"] = status(fate));
+        if fate == Fate::Unready {
+            let event = json!({
+                "apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "Unhealthy",
+                "metadata": {"name": format!("{name}.1")},
+                "message": "Startup probe failed: HTTP probe failed with statuscode: 503",
+                "involvedObject": {"kind": "Pod", "name": name}, "lastTimestamp": "2026-01-01T00:00:00Z",
+            });
+            cluster.put(&key.0, "events", event);
+        }
+    }
+    if fate == Fate::Ready {
+        let Some(deployment) = cluster.objects.get(key).map(|found| found.body.clone()) else {
+            return;
+        };
+        for other in of(
+            cluster,
+            &key.0,
+            "replicasets",
+            &deployment["metadata"]["uid"],
+        ) {
+            if other["metadata"]["name"] == set {
+                continue;
+            }
+            for pod in of(cluster, &key.0, "pods", &other["metadata"]["uid"]) {
+                let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
+                cluster.remove(&(key.0.clone(), "pods".to_owned(), name));
+            }
+        }
+    }
+    count(cluster, key, set);
+}
+
+/// What the Deployment says of its pods.
+fn count(cluster: &mut Cluster, key: &Key, set: &str) {
+    let Some(deployment) = cluster.objects.get(key).map(|found| found.body.clone()) else {
+        return;
+    };
+    let mut replicas = 0;
+    let mut updated = 0;
+    let mut available = 0;
+    for other in of(
+        cluster,
+        &key.0,
+        "replicasets",
+        &deployment["metadata"]["uid"],
+    ) {
+        for pod in of(cluster, &key.0, "pods", &other["metadata"]["uid"]) {
+            replicas += 1;
+            updated += u64::from(other["metadata"]["name"] == set);
+            available += u64::from(pod["status"]["conditions"][0]["status"] == "True");
+        }
+    }
+    let generation = deployment["metadata"]["generation"].clone();
+    let mut conditions =
+        vec![json!({"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"})];
+    if cluster.behaviour.fate == Fate::Quota {
+        conditions.push(json!({
+            "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+            "message": "pods \"iris-1-x\" is forbidden: exceeded quota: compute",
+        }));
+    }
+    cluster.change(key, |deployment| {
+        deployment["status"] = json!({
+            "observedGeneration": generation, "replicas": replicas, "updatedReplicas": updated,
+            "availableReplicas": available, "readyReplicas": available, "conditions": conditions,
+        });
+    });
+}
+
+fn of(cluster: &Cluster, namespace: &str, plural: &str, owner: &Value) -> Vec<Value> {
+    let objects = cluster.objects.iter();
+    objects
+        .filter(|((other, found, _), object)| {
+            other == namespace
+                && found == plural
+                && object.body["metadata"]["ownerReferences"][0]["uid"] == *owner
+        })
+        .map(|(_, object)| object.body.clone())
+        .collect()
+}
+
+fn owner(object: &Value) -> Value {
+    json!({
+        "apiVersion": object["apiVersion"], "kind": object["kind"], "controller": true,
+        "name": object["metadata"]["name"], "uid": object["metadata"]["uid"],
+    })
+}
+
+fn status(fate: Fate) -> Value {
+    let ready = |status: &str| json!([{"type": "Ready", "status": status}]);
+    let container = |name: &str, state: Value, last: Value, restarts: u32| {
+        json!([{
+            "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": restarts,
+            "state": state, "lastState": last,
+        }])
+    };
+    let waiting =
+        |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
+    let ended = |code: i32, reason: &str, message: &str| json!({"terminated": {"exitCode": code, "reason": reason, "message": message}});
+    let loops = || {
+        waiting(
+            "CrashLoopBackOff",
+            "back-off 20s restarting failed container",
+        )
+    };
+    match fate {
+        Fate::Ready => json!({
+            "phase": "Running", "conditions": ready("True"),
+            "containerStatuses": container("model", json!({"running": {}}), json!({}), 0),
+        }),
+        Fate::NoImage => json!({
+            "phase": "Pending", "conditions": ready("False"),
+            "containerStatuses": container("model", waiting("ImagePullBackOff", "Back-off pulling image \"registry.example.com/iris:1\": not found"), json!({}), 0),
+        }),
+        Fate::Crash => json!({
+            "phase": "Running", "conditions": ready("False"),
+            "containerStatuses": container("model", loops(), ended(1, "Error", "error: `/opt/ml/model` has no MLmodel\n"), 3),
+        }),
+        Fate::OutOfMemory => json!({
+            "phase": "Running", "conditions": ready("False"),
+            "containerStatuses": container("model", loops(), ended(137, "OOMKilled", ""), 2),
+        }),
+        Fate::NoModel => json!({
+            "phase": "Pending", "conditions": ready("False"),
+            "initContainerStatuses": container("pull", loops(), ended(1, "Error", "error: there is no registered model `iris`"), 2),
+            "containerStatuses": container("model", waiting("PodInitializing", ""), json!({}), 0),
+        }),
+        Fate::NoRoom => json!({
+            "phase": "Pending",
+            "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                            "message": "0/3 nodes are available: 3 Insufficient memory."}],
+        }),
+        Fate::NoSecret => json!({
+            "phase": "Pending", "conditions": ready("False"),
+            "containerStatuses": container("model", waiting("CreateContainerConfigError", "secret \"variables\" not found"), json!({}), 0),
+        }),
+        Fate::Unready => json!({
+            "phase": "Running", "conditions": ready("False"),
+            "containerStatuses": container("model", json!({"running": {}}), json!({}), 0),
+        }),
+        Fate::Quota => json!({}),
+    }
+}

@@ -1,0 +1,132 @@
+//! A cluster that refuses, or is not there: what is said, and what to do.
+
+use serde_json::json;
+
+use crate::api_server::Behaviour;
+use crate::terminal::Terminal;
+use crate::{IMAGE, with_cluster};
+
+fn apply() -> String {
+    format!("deploy kubernetes --name iris --image {IMAGE} --output apply")
+}
+
+#[test]
+fn what_the_cluster_refuses_is_said_with_a_remedy() {
+    let (mut terminal, server) = with_cluster(Behaviour {
+        forbidden: vec![("patch", "deployments"), ("list", "pods")],
+        ..Behaviour::default()
+    });
+    for words in [
+        format!("{} --context stranger", apply()),
+        format!("{} --context nowhere", apply()),
+        format!("{} --namespace absent", apply()),
+        apply(),
+        format!("{} --http-route iris.example.com --gateway public", apply()),
+        format!("{} --kserve", apply()),
+    ] {
+        assert_eq!(terminal.run(&words).code, 1, "{words}");
+    }
+    assert!(server.object("deployments", "iris").is_none());
+    insta::assert_snapshot!(terminal.transcript());
+}
+
+#[test]
+fn fields_of_another_manager_are_taken_over_only_when_asked() {
+    let (mut terminal, server) = with_cluster(Behaviour::default());
+    assert_eq!(terminal.quietly(&apply(), b"").code, 0);
+    server.take_over(
+        "services",
+        "iris",
+        "kubectl",
+        "/spec/type",
+        json!("NodePort"),
+    );
+    assert_eq!(terminal.run(&apply()).code, 1);
+    assert_eq!(
+        terminal.run(&format!("{} --force-conflicts", apply())).code,
+        0
+    );
+    assert_eq!(
+        server.object("services", "iris").unwrap()["spec"]["type"],
+        "ClusterIP"
+    );
+    insta::assert_snapshot!(terminal.transcript());
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let (mut terminal, server) = with_cluster(Behaviour {
+        groups: Vec::new(),
+        ..Behaviour::default()
+    });
+    assert_eq!(terminal.run(&format!("{} --dry-run", apply())).code, 0);
+    assert!(server.inventory().is_empty());
+    insta::assert_snapshot!(terminal.transcript());
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_an_error() {
+    let mut terminal = Terminal::new();
+    // The port of a server that has ended.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let config = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: c\n  cluster: {{server: 'http://127.0.0.1:{port}'}}\n\
+         users:\n- name: u\n  user: {{token: hush-hush}}\ncontexts:\n- name: c\n  context: {{cluster: c, user: u}}\n"
+    );
+    terminal.write("kubeconfig", config);
+    terminal.set(
+        "KUBECONFIG",
+        terminal.path("kubeconfig").display().to_string(),
+    );
+    terminal.run("deploy status");
+    terminal.write("kubeconfig", "clusters: [");
+    terminal.run("deploy status");
+    terminal.set("KUBECONFIG", "absent".to_owned());
+    terminal.set("HOME", terminal.path("nobody").display().to_string());
+    terminal.run("deploy status");
+    let said = terminal.transcript();
+    assert!(!said.contains("hush"), "{said}");
+    assert_eq!(said.matches("[exit 1]").count(), 3, "{said}");
+    assert_eq!(said.matches("  hint: ").count(), 3, "{said}");
+}
+
+#[test]
+fn options_that_cannot_be_meant_are_named() {
+    let mut terminal = Terminal::new();
+    let image = format!("deploy kubernetes --name iris --image {IMAGE}");
+    let model = "deploy kubernetes --name iris --model".to_owned();
+    for (words, code) in [
+        ("deploy kubernetes --name Iris --image iris".to_owned(), 2),
+        ("deploy kubernetes --name iris".to_owned(), 2),
+        (format!("{image} --model models:/iris/1"), 2),
+        (format!("{image} --tracking-uri http://host"), 2),
+        (format!("{image} --replicas 0"), 2),
+        (format!("{image} --replicas 2 --autoscale 1:2:50"), 2),
+        (format!("{image} --autoscale 5:2:50"), 2),
+        (format!("{image} --resources memory=512m"), 2),
+        (format!("{image} --env AWS_SECRET_ACCESS_KEY=hush"), 1),
+        (format!("{image} --ingress a.example.com --http-route b.example.com --gateway g"), 2),
+        (format!("{image} --http-route b.example.com"), 2),
+        (format!("{image} --autoscale 1:2:50 --resources memory=1Gi"), 1),
+        (format!("{image} --env A=1 --env A=2"), 1),
+        (format!("{image} --dry-run"), 1),
+        (format!("{image} --output helm"), 1),
+        (format!("{image} --output helm --directory iris"), 1),
+        (format!("{model} models:/iris/1"), 1),
+        (format!("{model} ./iris"), 1),
+        (format!("{model} models:/iris/1 --tracking-uri https://me:hush@host"), 1),
+        ("deploy scale iris".to_owned(), 2),
+        ("deployments create -t docker --name iris -m models:/iris/1".to_owned(), 2),
+        ("deployments create -t kubernetes --name iris -m models:/iris/1 -C replicas".to_owned(), 2),
+        ("deployments create -t kubernetes --name iris -m models:/iris/1 -C replicas=1 -C replicas=2".to_owned(), 1),
+        ("deployments create -t kubernetes --name iris -m models:/iris/1 -C replica=1".to_owned(), 1),
+        ("deployments run-local -t kubernetes --name iris -m models:/iris/1".to_owned(), 1),
+    ] {
+        assert_eq!(terminal.run(&words).code, code, "{words}");
+    }
+    insta::assert_snapshot!(terminal.transcript());
+}
