@@ -14,6 +14,7 @@ mod commands;
 mod deployments;
 mod failures;
 mod outputs;
+mod platform;
 mod same;
 mod served;
 mod team;
