@@ -256,5 +256,12 @@ fn the_objects_of_others_stay_as_they_are() {
         assert_eq!(terminal.run(&words).code, 1, "{words}");
     }
     assert_eq!(server.object("deployments", "iris"), before);
+    // The name may be free of Deployments, and a Service has it.
+    let theirs =
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "roses"}, "spec": {}});
+    server.put("services", theirs);
+    let words = format!("deploy kubernetes --name roses --image {IMAGE} --output apply");
+    assert_eq!(terminal.run(&words).code, 1);
+    assert_eq!(server.inventory(), ["deployments/iris", "services/roses"]);
     insta::assert_snapshot!(terminal.transcript());
 }

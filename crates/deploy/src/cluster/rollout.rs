@@ -149,10 +149,11 @@ impl Cluster {
                     trouble: Box::new(trouble),
                 });
             }
-            if Instant::now() >= deadline || has_given_up(&deployment) {
+            let is_late = Instant::now() >= deadline;
+            if is_late || has_given_up(&deployment) {
                 return Err(RolloutError::Timeout {
                     name: name.to_string(),
-                    waited: begin.elapsed(),
+                    waited: if is_late { settings.timeout } else { begin.elapsed() },
                     available: rollout.available,
                     wanted: rollout.wanted,
                     trouble: rollout.trouble.map(Box::new),
