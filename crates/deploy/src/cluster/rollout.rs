@@ -153,7 +153,11 @@ impl Cluster {
             if is_late || has_given_up(&deployment) {
                 return Err(RolloutError::Timeout {
                     name: name.to_string(),
-                    waited: if is_late { settings.timeout } else { begin.elapsed() },
+                    waited: if is_late {
+                        settings.timeout
+                    } else {
+                        begin.elapsed()
+                    },
                     available: rollout.available,
                     wanted: rollout.wanted,
                     trouble: rollout.trouble.map(Box::new),
