@@ -207,6 +207,37 @@ fn failed(fate: Fate) -> String {
 }
 
 #[test]
+fn kserve_gets_an_inference_service_and_what_it_needs() {
+    let (mut terminal, server) = with_cluster(Behaviour {
+        groups: vec!["serving.kserve.io/v1alpha1", "serving.kserve.io/v1beta1"],
+        ..Behaviour::default()
+    });
+    let words = "deploy kubernetes --name iris --model models:/iris/3 --tracking-uri http://mlflow:5000 --kserve --output apply";
+    assert_eq!(terminal.run(words).code, 0);
+    let paths: Vec<String> = server
+        .requests()
+        .into_iter()
+        .filter(|request| request.method == "PATCH")
+        .map(|request| request.path)
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "/apis/serving.kserve.io/v1alpha1/clusterstoragecontainers/mlrs",
+            "/apis/serving.kserve.io/v1alpha1/namespaces/models/servingruntimes/mlrs",
+            "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices/iris",
+        ]
+    );
+    assert_eq!(terminal.run("deploy delete iris --yes").code, 0);
+    // What other deployments use as well stays.
+    assert_eq!(
+        server.inventory(),
+        ["clusterstoragecontainers/mlrs", "servingruntimes/mlrs"]
+    );
+    insta::assert_snapshot!(terminal.transcript());
+}
+
+#[test]
 fn the_objects_of_others_stay_as_they_are() {
     let (mut terminal, server) = with_cluster(Behaviour::default());
     let theirs = json!({
@@ -225,5 +256,12 @@ fn the_objects_of_others_stay_as_they_are() {
         assert_eq!(terminal.run(&words).code, 1, "{words}");
     }
     assert_eq!(server.object("deployments", "iris"), before);
+    // The name may be free of Deployments, and a Service has it.
+    let theirs =
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "roses"}, "spec": {}});
+    server.put("services", theirs);
+    let words = format!("deploy kubernetes --name roses --image {IMAGE} --output apply");
+    assert_eq!(terminal.run(&words).code, 1);
+    assert_eq!(server.inventory(), ["deployments/iris", "services/roses"]);
     insta::assert_snapshot!(terminal.transcript());
 }

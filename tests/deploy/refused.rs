@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::api_server::Behaviour;
+use crate::api_server::{Behaviour, Fate};
 use crate::terminal::Terminal;
 use crate::{IMAGE, with_cluster};
 
@@ -13,7 +13,7 @@ fn apply() -> String {
 #[test]
 fn what_the_cluster_refuses_is_said_with_a_remedy() {
     let (mut terminal, server) = with_cluster(Behaviour {
-        forbidden: vec![("patch", "deployments"), ("list", "pods")],
+        forbidden: vec![("patch", "deployments")],
         ..Behaviour::default()
     });
     for words in [
@@ -51,6 +51,31 @@ fn fields_of_another_manager_are_taken_over_only_when_asked() {
         "ClusterIP"
     );
     insta::assert_snapshot!(terminal.transcript());
+}
+
+#[test]
+fn who_may_not_look_at_pods_waits_all_the_same() {
+    let (terminal, server) = with_cluster(Behaviour {
+        forbidden: vec![
+            ("list", "pods"),
+            ("list", "replicasets"),
+            ("list", "events"),
+            ("watch", "deployments"),
+        ],
+        ..Behaviour::default()
+    });
+    let ended = terminal.quietly(&apply(), b"");
+    assert_eq!((ended.code, ended.errors.as_str()), (0, ""));
+    server.change(|behaviour| behaviour.fate = Fate::NoImage);
+    let words = apply().replace(IMAGE, "registry.example.com/iris:2");
+    let ended = terminal.quietly(&format!("{words} --timeout 2"), b"");
+    assert!(
+        ended
+            .errors
+            .starts_with("error: `iris` is not ready after 2 s: 0 of 1 pods are\n"),
+        "{}",
+        ended.errors
+    );
 }
 
 #[test]

@@ -94,9 +94,20 @@ pub fn what_is_pulled_is_what_mlflow_downloads(registry: &Registry) {
         with_meta += usize::from(pulled.join("registered_model_meta").exists());
         if pulled.is_file() {
             std::fs::remove_file(&pulled).unwrap();
-        } else {
-            std::fs::remove_dir_all(&pulled).unwrap();
+            continue;
         }
+        // As KServe calls it, into a folder that is there and has something in it.
+        std::fs::write(pulled.join("of-before"), "x").unwrap();
+        let folder = pulled.display().to_string();
+        let arguments = ["pull", "--replace", "--no-cache", uri, &folder];
+        let output = mlrs(&variables, scratch.path(), &arguments);
+        assert!(
+            output.status.success(),
+            "{uri}: {}",
+            standard_error(&output)
+        );
+        assert!(files(&pulled) == ours, "{uri}: pulled in another way");
+        std::fs::remove_dir_all(&pulled).unwrap();
     }
     let by_registry = |download: &&Download| {
         let uri = &download.uri;

@@ -6,6 +6,8 @@ use mlrs_deploy::{
     Exposure, FetchedModel, Model, RUNTIME_IMAGE, Scale, Settings, helm, kserve, manifest, objects,
 };
 
+use serde_json::{Value, json};
+
 fn of_image() -> Settings {
     let image = Model::Image("registry.example.com/iris:1".parse().unwrap());
     Settings::new("iris".parse().unwrap(), image)
@@ -91,4 +93,92 @@ fn nothing_that_marks_a_place_is_left_in_a_chart() {
             assert!(!text.contains("marker"), "{path}:\n{text}");
         }
     }
+}
+
+/// The demands of the "restricted" profile of the Pod Security Standards that concern what is made here.
+fn assert_restricted(pod: &Value, place: &str) {
+    let context = &pod["securityContext"];
+    assert_eq!(context["runAsNonRoot"], true, "{place}");
+    assert_eq!(
+        context["seccompProfile"]["type"], "RuntimeDefault",
+        "{place}"
+    );
+    assert_ne!(context["runAsUser"], 0, "{place}");
+    for forbidden in ["hostNetwork", "hostPID", "hostIPC"] {
+        assert!(pod[forbidden].is_null(), "{place}");
+    }
+    let volumes = pod["volumes"].as_array().into_iter().flatten();
+    for volume in volumes {
+        assert!(volume["emptyDir"].is_object(), "{place}: {volume}");
+    }
+}
+
+fn assert_container_is_restricted(container: &Value) {
+    let context = &container["securityContext"];
+    assert_eq!(context["allowPrivilegeEscalation"], false, "{container}");
+    assert_eq!(
+        context["capabilities"]["drop"],
+        json!(["ALL"]),
+        "{container}"
+    );
+    assert!(context["capabilities"]["add"].is_null(), "{container}");
+    assert!(context["privileged"].is_null(), "{container}");
+    assert_eq!(context["readOnlyRootFilesystem"], true, "{container}");
+}
+
+/// Every container anywhere in an object.
+fn containers(body: &Value, found: &mut Vec<Value>) {
+    match body {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match key.as_str() {
+                    "containers" | "initContainers" => {
+                        found.extend(value.as_array().unwrap().iter().cloned());
+                    }
+                    "container" => found.push(value.clone()),
+                    _ => containers(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| containers(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_container_is_under_the_restricted_profile() {
+    let mut found = Vec::new();
+    for settings in [of_image(), of_model(), with_everything(of_model())] {
+        for object in objects::all(&settings).unwrap() {
+            if object.kind.kind == "Deployment" {
+                assert_restricted(&object.body["spec"]["template"]["spec"], "Deployment");
+            }
+            containers(&object.body, &mut found);
+        }
+        for object in kserve::all(&settings).unwrap() {
+            if object.kind.kind == "InferenceService" {
+                assert_restricted(&object.body["spec"]["predictor"], "InferenceService");
+            }
+            containers(&object.body, &mut found);
+        }
+    }
+    assert!(found.len() > 8, "{}", found.len());
+    found.iter().for_each(assert_container_is_restricted);
+}
+
+#[test]
+fn a_pod_has_longer_to_end_than_its_server_takes() {
+    let settings = Settings {
+        drain_seconds: 90,
+        ..of_image()
+    };
+    let objects = objects::all(&settings).unwrap();
+    let pod = &objects[1].body["spec"]["template"]["spec"];
+    let sleep = &pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"];
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(grace > 90 + sleep.as_u64().unwrap(), "{grace}");
+    assert_eq!(
+        pod["containers"][0]["env"][0],
+        json!({"name": "MLRS_DRAIN", "value": "90"})
+    );
 }

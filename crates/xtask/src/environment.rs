@@ -82,7 +82,7 @@ pub fn kserve() -> anyhow::Result<PathBuf> {
         ];
         run(Command::new(&python)
             .args(pip)
-            .args(["--no-deps", "--target"])
+            .args(["--no-deps", "--upgrade", "--target"])
             .arg(folder)
             .arg("-r")
             .arg(requirements))

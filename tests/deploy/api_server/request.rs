@@ -137,7 +137,7 @@ pub async fn handle(
             &query,
             &header("accept"),
         )),
-        "get" => get(&cluster.lock().unwrap(), &place),
+        "get" => get(&cluster.lock().unwrap(), &place, &header("accept")),
         "patch" => patch(cluster, &place, &query, &header("content-type"), body),
         "delete" => delete(&mut cluster.lock().unwrap(), &place),
         _ => return proxy(cluster, &place, &header("content-type"), body).await,
@@ -235,12 +235,22 @@ impl Place {
     }
 }
 
-fn get(cluster: &Cluster, place: &Place) -> Result<Value, Refusal> {
+fn get(cluster: &Cluster, place: &Place, accept: &str) -> Result<Value, Refusal> {
     let (_, plural, name) = place.key();
     let found = cluster.objects.get(&place.key());
-    found
-        .map(|object| object.body.clone())
-        .ok_or_else(|| Refusal::not_found(&plural, &name))
+    let found = found.ok_or_else(|| Refusal::not_found(&plural, &name))?;
+    if accept.contains("as=PartialObjectMetadata") {
+        return Ok(partial(&found.body));
+    }
+    Ok(found.body.clone())
+}
+
+/// The metadata alone.
+fn partial(body: &Value) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+        "metadata": body["metadata"],
+    })
 }
 
 fn is_selected(body: &Value, query: &BTreeMap<String, String>) -> bool {
@@ -272,10 +282,7 @@ fn list(cluster: &Cluster, place: &Place, query: &BTreeMap<String, String>, acce
         })
         .map(|(_, object)| {
             if is_partial {
-                json!({
-                    "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
-                    "metadata": object.body["metadata"],
-                })
+                partial(&object.body)
             } else {
                 object.body.clone()
             }

@@ -55,8 +55,8 @@ impl Cluster {
         objects: &[Object],
         settings: ApplySettings,
     ) -> Result<Vec<Applied>, ClusterError> {
-        self.check_owner(name, objects).await?;
         let unknown = self.unknown_kinds(objects).await?;
+        self.check_owners(objects, &unknown).await?;
         let mut applied = Vec::with_capacity(objects.len());
         for object in objects {
             let outcome = if unknown.contains(&object.kind.kind) {
@@ -78,22 +78,20 @@ impl Cluster {
         Ok(applied)
     }
 
-    /// A Deployment or Service of somebody else is not changed into one of ours.
-    async fn check_owner(&self, name: &Name, objects: &[Object]) -> Result<(), ClusterError> {
-        if !objects
+    /// What somebody else made is not changed into something of ours, which `delete` would delete.
+    async fn check_owners(&self, objects: &[Object], unknown: &[&str]) -> Result<(), ClusterError> {
+        let known = objects
             .iter()
-            .any(|object| object.kind.kind == "Deployment")
-        {
-            return Ok(());
-        }
-        let what = || self.named("Deployment", name.as_ref());
-        let found = self.typed::<Deployment>().get_opt(name.as_ref()).await;
-        match found.map_err(|error| ClusterError::of("read", what(), error))? {
-            Some(deployment) if !is_ours(&deployment) => {
-                Err(ClusterError::NotOurs { object: what() })
+            .filter(|object| !unknown.contains(&object.kind.kind));
+        for Object { kind, name, .. } in known {
+            let found = self.of_kind(kind).get_metadata_opt(name).await;
+            let what = || self.named(kind.kind, name);
+            let found = found.map_err(|error| ClusterError::of("read", what(), error))?;
+            if found.is_some_and(|found| !is_ours(&found.metadata)) {
+                return Err(ClusterError::NotOurs { object: what() });
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// The kinds that the cluster does not know and that can be done without. The others are an

@@ -39,6 +39,8 @@ impl Cluster {
                 Ok(listed) => listed,
                 // The cluster does not know the kind.
                 Err(kube::Error::Api(status)) if status.code == 404 => continue,
+                // Who may not even list them has not made any.
+                Err(kube::Error::Api(status)) if status.code == 403 && kind.is_custom => continue,
                 Err(error) => {
                     let what = format!("{} of the namespace `{}`", kind.plural, self.namespace);
                     return Err(ClusterError::of("list", what, error));

@@ -13,6 +13,7 @@ mod status;
 mod trouble;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::client::ClientBuilder;
 use kube::client::retry::RetryPolicy;
@@ -113,7 +114,7 @@ impl Cluster {
         let what = || self.named("Deployment", name.as_ref());
         let found = found.map_err(|error| ClusterError::of("read", what(), error))?;
         found
-            .filter(is_ours)
+            .filter(|found| is_ours(&found.metadata))
             .ok_or_else(|| ClusterError::NotDeployed {
                 name: name.to_string(),
                 namespace: self.namespace.clone(),
@@ -122,8 +123,8 @@ impl Cluster {
 }
 
 /// Whether mlrs made an object.
-fn is_ours(deployment: &Deployment) -> bool {
-    let labels = deployment.metadata.labels.as_ref();
+fn is_ours(metadata: &ObjectMeta) -> bool {
+    let labels = metadata.labels.as_ref();
     labels
         .and_then(|labels| labels.get(MANAGED_BY))
         .is_some_and(|manager| manager == MANAGER)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -148,10 +149,15 @@ impl Cluster {
                     trouble: Box::new(trouble),
                 });
             }
-            if Instant::now() >= deadline || has_given_up(&deployment) {
+            let is_late = Instant::now() >= deadline;
+            if is_late || has_given_up(&deployment) {
                 return Err(RolloutError::Timeout {
                     name: name.to_string(),
-                    waited: begin.elapsed(),
+                    waited: if is_late {
+                        settings.timeout
+                    } else {
+                        begin.elapsed()
+                    },
                     available: rollout.available,
                     wanted: rollout.wanted,
                     trouble: rollout.trouble.map(Box::new),
@@ -215,46 +221,52 @@ impl Cluster {
         name: &Name,
         deployment: &Deployment,
     ) -> Result<Vec<Pod>, ClusterError> {
-        let what = |plural: &str| format!("{plural} of the namespace `{}`", self.namespace);
         let of_instance = ListParams::default().labels(&format!("{INSTANCE}={name}"));
-        let sets = self.typed::<ReplicaSet>().list(&of_instance).await;
-        let sets = sets.map_err(|error| ClusterError::of("list", what("replica sets"), error))?;
-        let revision = |annotations: &Option<std::collections::BTreeMap<String, String>>| {
-            annotations
-                .as_ref()
-                .and_then(|map| map.get(REVISION).cloned())
-        };
-        let newest = revision(&deployment.metadata.annotations);
+        let newest = revision(&deployment.metadata);
+        let sets: Vec<ReplicaSet> = self.readable("replica sets", &of_instance).await?;
         let newest = sets
-            .items
             .into_iter()
-            .find(|set| newest.is_some() && revision(&set.metadata.annotations) == newest)
+            .find(|set| newest.is_some() && revision(&set.metadata) == newest)
             .and_then(|set| set.metadata.uid);
         let Some(newest) = newest else {
             return Ok(Vec::new());
         };
-        let pods = self.typed::<Pod>().list(&of_instance).await;
-        let pods = pods.map_err(|error| ClusterError::of("list", what("pods"), error))?;
         let is_of_it = |pod: &Pod| {
             let owners = pod.metadata.owner_references.iter().flatten();
             owners.into_iter().any(|owner| owner.uid == newest)
                 && pod.metadata.deletion_timestamp.is_none()
         };
-        Ok(pods.items.into_iter().filter(is_of_it).collect())
+        let mut pods: Vec<Pod> = self.readable("pods", &of_instance).await?;
+        pods.retain(is_of_it);
+        Ok(pods)
     }
 
-    /// Warnings about pods; none when they may not be read, because they only say it better.
     async fn warnings(&self) -> Result<Vec<Event>, ClusterError> {
         let parameters = ListParams::default().fields("involvedObject.kind=Pod,type=Warning");
-        match self.typed::<Event>().list(&parameters).await {
+        self.readable("events", &parameters).await
+    }
+
+    /// Objects that only say more of what the Deployment says itself: none when they may not be read.
+    async fn readable<T>(&self, what: &str, which: &ListParams) -> Result<Vec<T>, ClusterError>
+    where
+        T: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        T: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+        T::DynamicType: Default,
+    {
+        match self.typed::<T>().list(which).await {
             Ok(list) => Ok(list.items),
             Err(kube::Error::Api(status)) if status.code == 403 => Ok(Vec::new()),
             Err(error) => {
-                let what = format!("events of the namespace `{}`", self.namespace);
+                let what = format!("{what} of the namespace `{}`", self.namespace);
                 Err(ClusterError::of("list", what, error))
             }
         }
     }
+}
+
+/// The number of the template that an object is of.
+fn revision(metadata: &ObjectMeta) -> Option<&String> {
+    metadata.annotations.as_ref()?.get(REVISION)
 }
 
 /// Pods that could not even be made: a quota, a policy, a service account that is not there.

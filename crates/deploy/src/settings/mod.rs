@@ -3,12 +3,18 @@
 //! [`Settings`] holds nothing that the API server would refuse for its form, and no secret: those are
 //! named, and stay in the cluster.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
+mod exposure;
+mod model;
+mod variable;
 
-use crate::names::{HostName, ImageReference, Name, Namespace, ObjectName};
+use std::collections::BTreeMap;
+
+use crate::names::{Name, Namespace, ObjectName};
 use crate::resources::Resources;
+
+pub use exposure::{Exposure, Gateway};
+pub use model::{FetchedModel, Model};
+pub use variable::Variable;
 
 /// The image that serves a model which is not inside of it, unless another one is named: this version
 /// of mlrs.
@@ -181,95 +187,6 @@ impl Settings {
     }
 }
 
-/// Where a served model comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Model {
-    /// It is inside an image, as `mlrs image build` makes one.
-    Image(ImageReference),
-    /// It is fetched when a pod starts.
-    Fetched(FetchedModel),
-}
-
-/// A model that a pod fetches before it serves it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchedModel {
-    /// A URI such as `models:/iris/Production`.
-    pub uri: String,
-    /// An image of mlrs.
-    pub runtime_image: ImageReference,
-    /// The server to ask, if it is not in the Secret.
-    pub tracking_uri: Option<String>,
-    /// A Secret with the variables for that server and for the store of the files.
-    pub credentials_secret: Option<ObjectName>,
-}
-
-impl Model {
-    fn check(&self) -> Result<(), SettingsError> {
-        let Self::Fetched(fetched) = self else {
-            return Ok(());
-        };
-        if !fetched.uri.contains(":/") || fetched.uri.starts_with("file:") {
-            return Err(SettingsError::LocalModel(fetched.uri.clone()));
-        }
-        let needs_server = ["models:/", "runs:/", "mlflow-artifacts:/"]
-            .iter()
-            .any(|scheme| fetched.uri.starts_with(scheme));
-        if needs_server && fetched.tracking_uri.is_none() && fetched.credentials_secret.is_none() {
-            return Err(SettingsError::NoServer(fetched.uri.clone()));
-        }
-        if holds_credentials(&fetched.uri) {
-            let what = "model's URI";
-            return Err(SettingsError::CredentialsInUri { what });
-        }
-        if fetched
-            .tracking_uri
-            .as_deref()
-            .is_some_and(holds_credentials)
-        {
-            let what = "tracking URI";
-            return Err(SettingsError::CredentialsInUri { what });
-        }
-        Ok(())
-    }
-
-    /// The image of the server.
-    pub fn image(&self) -> &ImageReference {
-        match self {
-            Self::Image(image) => image,
-            Self::Fetched(fetched) => &fetched.runtime_image,
-        }
-    }
-}
-
-/// Whether there is a user, or a signature, in a URI.
-fn holds_credentials(uri: &str) -> bool {
-    let Some((scheme, rest)) = uri.split_once("://") else {
-        return false;
-    };
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    // The containers of Azure stand where elsewhere users do.
-    let is_azure = ["abfs", "abfss", "wasb", "wasbs"].contains(&scheme);
-    let user = authority.rsplit_once('@').map(|(user, _)| user);
-    let query = rest
-        .split_once('?')
-        .map(|(_, query)| query.to_ascii_lowercase());
-    user.is_some_and(|user| !is_azure || user.contains(':'))
-        || query.is_some_and(|query| {
-            query.split('&').any(|pair| {
-                let key = pair.split('=').next().unwrap_or_default();
-                [
-                    "sig",
-                    "signature",
-                    "token",
-                    "password",
-                    "x-amz-signature",
-                    "access_key",
-                ]
-                .contains(&key)
-            })
-        })
-}
-
 /// How many pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -313,118 +230,6 @@ impl Scale {
     }
 }
 
-/// A variable of the server, which everyone may read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: String,
-}
-
-/// Variables that the objects set themselves.
-const TAKEN: [&str; 4] = ["MLFLOW_HOST", "MLFLOW_PORT", "MLRS_CACHE_DIR", "MLRS_DRAIN"];
-
-/// Ends of names whose values are secrets.
-const SECRET_ENDS: [&str; 8] = [
-    "PASSWORD",
-    "SECRET",
-    "TOKEN",
-    "ACCESS_KEY",
-    "ACCOUNT_KEY",
-    "API_KEY",
-    "PRIVATE_KEY",
-    "CONNECTION_STRING",
-];
-
-impl FromStr for Variable {
-    type Err = SettingsError;
-
-    fn from_str(text: &str) -> Result<Self, SettingsError> {
-        let (name, value) = text
-            .split_once('=')
-            .ok_or_else(|| SettingsError::NotAVariable(text.to_owned()))?;
-        let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        if name.is_empty()
-            || !name.bytes().all(letter)
-            || name.starts_with(|first: char| first.is_ascii_digit())
-            || [".", ".."].contains(&name)
-        {
-            return Err(SettingsError::VariableName(name.to_owned()));
-        }
-        if TAKEN.contains(&name) {
-            return Err(SettingsError::VariableTaken(name.to_owned()));
-        }
-        let upper = name.to_ascii_uppercase();
-        let is_secret = SECRET_ENDS.iter().any(|end| {
-            let before = upper.strip_suffix(end);
-            before.is_some_and(|before| before.is_empty() || before.ends_with('_'))
-        });
-        if is_secret || holds_credentials(value) {
-            return Err(SettingsError::SecretVariable(name.to_owned()));
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        })
-    }
-}
-
-/// Who reaches a deployment from outside of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Exposure {
-    /// Nobody.
-    Cluster,
-    /// Who asks an ingress controller for a host.
-    Ingress {
-        /// The host.
-        host: HostName,
-        /// The class, if not the cluster's default one.
-        class: Option<ObjectName>,
-        /// A Secret with the certificate of the host.
-        certificate: Option<ObjectName>,
-    },
-    /// Who asks a gateway (Gateway API) for a host.
-    HttpRoute {
-        /// The host.
-        host: HostName,
-        /// The gateway.
-        gateway: Gateway,
-    },
-}
-
-/// A gateway: `[NAMESPACE/]NAME`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gateway {
-    /// Its namespace, if not the one of the deployment.
-    pub namespace: Option<Namespace>,
-    /// Its name.
-    pub name: ObjectName,
-}
-
-impl FromStr for Gateway {
-    type Err = SettingsError;
-
-    fn from_str(text: &str) -> Result<Self, SettingsError> {
-        let error = |_| SettingsError::Gateway(text.to_owned());
-        let (namespace, name) = match text.split_once('/') {
-            Some((namespace, name)) => (Some(namespace.parse().map_err(error)?), name),
-            None => (None, text),
-        };
-        let name = name.parse().map_err(error)?;
-        Ok(Self { namespace, name })
-    }
-}
-
-impl fmt::Display for Gateway {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Some(namespace) => write!(formatter, "{namespace}/{}", self.name),
-            None => self.name.fmt(formatter),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -456,74 +261,6 @@ mod tests {
                 Scale::autoscale(bad),
                 Err(SettingsError::Autoscale(bad.to_owned()))
             );
-        }
-    }
-
-    #[test]
-    fn a_variable_is_no_secret() {
-        let variable: Variable = "MLRS_LOG=a=b".parse().unwrap();
-        assert_eq!(
-            (variable.name.as_str(), variable.value.as_str()),
-            ("MLRS_LOG", "a=b")
-        );
-        assert!("TOKENIZERS_PARALLELISM=1".parse::<Variable>().is_ok());
-        assert!("AWS_ACCESS_KEY_ID=x".parse::<Variable>().is_ok());
-        for (text, error) in [
-            ("A", SettingsError::NotAVariable("A".to_owned())),
-            ("1A=x", SettingsError::VariableName("1A".to_owned())),
-            ("A B=x", SettingsError::VariableName("A B".to_owned())),
-            ("=x", SettingsError::VariableName(String::new())),
-            (
-                "MLRS_DRAIN=1",
-                SettingsError::VariableTaken("MLRS_DRAIN".to_owned()),
-            ),
-            (
-                "AWS_SECRET_ACCESS_KEY=hush",
-                SettingsError::SecretVariable("AWS_SECRET_ACCESS_KEY".to_owned()),
-            ),
-            (
-                "token=hush",
-                SettingsError::SecretVariable("token".to_owned()),
-            ),
-            (
-                "MLFLOW_TRACKING_URI=https://me:hush@host",
-                SettingsError::SecretVariable("MLFLOW_TRACKING_URI".to_owned()),
-            ),
-        ] {
-            let found = text.parse::<Variable>().unwrap_err();
-            assert!(!found.to_string().contains("hush"));
-            assert_eq!(found, error);
-        }
-    }
-
-    #[test]
-    fn uris_hold_no_credentials() {
-        for good in [
-            "models:/iris@champion",
-            "runs:/0123/model",
-            "s3://bucket/iris",
-            "abfss://box@account.dfs.core.windows.net/iris",
-            "https://host/api?version=1",
-        ] {
-            assert!(!holds_credentials(good), "{good}");
-        }
-        for bad in [
-            "https://me:hush@host",
-            "https://token@host/x",
-            "abfss://box:key@account/iris",
-            "https://host/x?sv=1&sig=hush",
-        ] {
-            assert!(holds_credentials(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_gateway_may_be_elsewhere() {
-        for text in ["public", "infra/public"] {
-            assert_eq!(text.parse::<Gateway>().unwrap().to_string(), text);
-        }
-        for bad in ["", "a/b/c", "/a", "A"] {
-            assert!(bad.parse::<Gateway>().is_err(), "{bad}");
         }
     }
 
