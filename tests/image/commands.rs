@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use mlrs_testing::{Client, Docker, home, program, python, skipped};
+use mlrs_testing::{Client, Docker, copy_files, home, program, python, skipped};
 use serde_json::Value;
 
 use crate::build::{Loaded, built, command, errors, iris, mlrs, request};
@@ -84,11 +84,16 @@ fn a_generated_dockerfile_builds_the_same() {
     };
     let folder = tempfile::tempdir().unwrap();
     let context = folder.path().join("iris-image");
-    for _ in 0..2 {
+    // A model that only its owner may read; in the image, somebody else does.
+    let model = folder.path().join("iris");
+    copy_files(&iris(), &model).unwrap();
+    let secret = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(model.join("model.onnx"), secret).unwrap();
+    for round in 0..2 {
         // Once more over what it made: a model that was retrained.
         let output = mlrs()
             .args(["models", "generate-dockerfile", "-m"])
-            .arg(iris())
+            .arg(&model)
             .arg("-d")
             .arg(&context)
             .output()
@@ -99,8 +104,17 @@ fn a_generated_dockerfile_builds_the_same() {
             printed,
             format!("Generated Dockerfile in directory {}\n", context.display())
         );
+        // What somebody put there stays, and is not sent to the engine.
+        let notes = context.join("notes.txt");
+        if round == 0 {
+            std::fs::write(notes, "not for the engine").unwrap();
+        } else {
+            assert_eq!(
+                std::fs::read_to_string(notes).unwrap(),
+                "not for the engine"
+            );
+        }
     }
-    std::fs::write(context.join("notes.txt"), "not for the engine").unwrap();
     let image = Loaded::named(&docker, "dockerfile");
     let argument = format!("BASE={base}");
     docker
@@ -124,15 +138,29 @@ fn a_generated_dockerfile_builds_the_same() {
     let url = format!("{address}/invocations");
     let answer = Client::new().post(&url, Some("application/json"), &request());
     assert_eq!(answer.unwrap().status, 200);
-    // What is run, and how, is what `mlrs image build` has.
+    // In the folder itself, by its name.
+    let output = mlrs()
+        .args(["models", "generate-dockerfile", "-d", ".", "-m"])
+        .arg(&model)
+        .current_dir(&context)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(context.join("Dockerfile").exists() && context.join("notes.txt").exists());
     let assembled = Loaded::build(&docker, &iris(), "assembled", &[]);
+    are_alike(&docker, &image.name, &assembled.name);
+}
+
+/// What is run, and how, is what `mlrs image build` has.
+fn are_alike(docker: &Docker, theirs: &str, ours: &str) {
     let config = |name: &str| -> Value {
         let shown = docker
             .run(&["inspect", "--format", "{{json .Config}}", name])
             .unwrap();
         serde_json::from_str(&shown).unwrap()
     };
-    let (theirs, ours) = (config(&image.name), config(&assembled.name));
+    assert_eq!(paths(docker, theirs), paths(docker, ours));
+    let (theirs, ours) = (config(theirs), config(ours));
     for key in [
         "User",
         "Entrypoint",
@@ -156,7 +184,6 @@ fn a_generated_dockerfile_builds_the_same() {
     };
     assert_eq!(variables(&theirs), variables(&ours));
     assert_eq!(theirs["Labels"], ours["Labels"]);
-    assert_eq!(paths(&docker, &image.name), paths(&docker, &assembled.name));
 }
 
 /// The paths of everything in an image that a program could use.
@@ -225,9 +252,17 @@ fn the_bill_of_materials_is_valid_and_names_everything() {
             assert!(version(package).is_string(), "{package}");
         }
     }
+    // What it was built of, and not what it was tested with.
+    assert!(version("axum").is_string());
+    assert!(
+        !components
+            .iter()
+            .any(|component| component["name"] == "insta")
+    );
     let files: Vec<&str> = components
         .iter()
-        .flat_map(|component| component["components"].as_array().unwrap())
+        .filter_map(|component| component["components"].as_array())
+        .flatten()
         .map(|file| file["name"].as_str().unwrap())
         .collect();
     for path in [
@@ -235,6 +270,7 @@ fn the_bill_of_materials_is_valid_and_names_everything() {
         "/opt/ml/model/model.onnx",
         "/usr/lib/mlrs/libonnxruntime.so",
         "/usr/lib/mlrs/libc.so.6",
+        "/etc/passwd",
     ] {
         assert!(files.contains(&path), "{path}");
     }

@@ -1,9 +1,10 @@
 //! What fails says what, why and what to do, and leaves nothing behind.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-use mlrs_testing::{Docker, SmallDisk, home, skipped};
+use mlrs_testing::{Docker, SmallDisk, home, program, skipped};
 
 use crate::build::{command, errors, iris};
 
@@ -175,12 +176,10 @@ fn a_full_disk_leaves_no_part_of_an_image() {
     let whole = |name: &String| !name.starts_with('.');
     assert!(kept.iter().all(whole), "{kept:?}");
     assert!(!home().join("never").exists());
-    // With room, the same command succeeds.
-    drop(disk);
 }
 
 #[test]
-fn a_registry_that_is_away_or_refuses_is_told() {
+fn a_registry_that_is_away_is_told() {
     let text = refused(
         &command(
             &iris(),
@@ -214,19 +213,80 @@ fn something_else_in_the_way_stays() {
     assert_eq!(entries(folder.path()), ["thesis.txt"]);
 }
 
-#[test]
-fn an_engine_that_fails_keeps_no_image() {
-    if let Err(error) = Docker::connect() {
-        return skipped("an engine that fails", &error.to_string());
+/// A second engine, whose disk is small; it ends with this value.
+struct SmallEngine {
+    process: Child,
+    host: String,
+    // Unmounted after the engine has ended.
+    _disk: SmallDisk,
+    _folder: tempfile::TempDir,
+}
+
+impl SmallEngine {
+    fn start() -> Result<Self, String> {
+        let told = |error: &dyn std::fmt::Display| error.to_string();
+        let disk = SmallDisk::mount("24m").map_err(|error| told(&error))?;
+        let folder = tempfile::tempdir().map_err(|error| told(&error))?;
+        let host = format!("unix://{}/socket", folder.path().display());
+        // In a network of its own: an engine without a bridge takes away that of the other.
+        let process = Command::new("unshare")
+            .args(["--net", "dockerd"])
+            .args(["--host", &host, "--bridge=none", "--iptables=false"])
+            // Layers are copied, so that it needs nothing of the disk but room.
+            .args(["--storage-driver", "vfs"])
+            .arg("--data-root")
+            .arg(disk.path())
+            .arg("--exec-root")
+            .arg(folder.path().join("run"))
+            .arg("--pidfile")
+            .arg(folder.path().join("pid"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("`dockerd` cannot be run: {error}"))?;
+        let engine = Self {
+            process,
+            host,
+            _disk: disk,
+            _folder: folder,
+        };
+        let begin = Instant::now();
+        while !Docker::answers(&engine.host) {
+            if begin.elapsed() > Duration::from_mins(1) {
+                return Err("a second `dockerd` does not answer".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(engine)
     }
-    // A scratch folder that cannot be written: the engine is sent nothing.
-    let disk = match SmallDisk::mount("4m") {
-        Ok(disk) => disk,
-        Err(error) => return skipped("an engine that fails", &error.to_string()),
+}
+
+impl Drop for SmallEngine {
+    fn drop(&mut self) {
+        // Asked to end, it ends its own children, too.
+        let id = self.process.id().to_string();
+        let _ = program("kill", &["-TERM", &id]);
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn an_engine_without_room_says_so_and_keeps_no_image() {
+    if let Err(error) = Docker::connect() {
+        return skipped("an engine without room", &error.to_string());
+    }
+    let engine = match SmallEngine::start() {
+        Ok(engine) => engine,
+        Err(error) => return skipped("an engine without room", &error),
     };
-    let name = format!("mlrs-tests/never:{}", std::process::id());
-    let mut full = command(&iris(), &name, &["--backend", "tract"]);
-    refused(&full.env("MLRS_CACHE_DIR", disk.path()).output().unwrap());
-    let docker = Docker::connect().unwrap();
-    assert!(docker.run(&["inspect", &name]).is_err());
+    let mut build = command(&iris(), "iris:1", &["--backend", "tract"]);
+    let text = refused(&build.env("DOCKER_HOST", &engine.host).output().unwrap());
+    assert!(
+        text.starts_with("error: the Docker engine did not load `iris:1`"),
+        "{text}"
+    );
+    assert!(text.contains("no space left on device"), "{text}");
+    assert!(text.contains("is its disk full?"), "{text}");
+    let images = program("docker", &["--host", &engine.host, "images", "--quiet"]);
+    assert_eq!(images.unwrap(), "");
 }

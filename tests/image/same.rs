@@ -1,7 +1,7 @@
 //! The same inputs give the same image; another model changes its own layer only.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use mlrs_testing::{MlrsServer, copy_files};
 use serde_json::Value;
@@ -81,6 +81,51 @@ fn another_model_changes_its_own_layer_only() {
     assert_eq!(names, ["system", "mlrs", "model"]);
     assert_eq!(first[..2], second[..2]);
     assert_ne!(first[2], second[2]);
+}
+
+#[test]
+fn a_layout_loses_no_image_and_mends_what_was_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("images");
+    let first = built(&mut layout(&iris(), &target, &[]));
+    let index = std::fs::read(target.join("index.json")).unwrap();
+    // The tag of another image.
+    let output = format!("oci:{}", target.display());
+    let arguments = ["--backend", "tract", "--output", &output];
+    let refused = command(&iris(), "wine:3", &arguments).output().unwrap();
+    let text = errors(&refused);
+    assert!(
+        text.contains("has another image under the tag `3`: `docker.io/library/iris:3`"),
+        "{text}"
+    );
+    assert_eq!(std::fs::read(target.join("index.json")).unwrap(), index);
+    // A part that a crash has damaged.
+    let part = first["layers"][2]["digest"]
+        .as_str()
+        .unwrap()
+        .replace(':', "/");
+    let part = target.join("blobs").join(part);
+    let whole = std::fs::read(&part).unwrap();
+    let mut damaged = whole.clone();
+    damaged[20] ^= 1;
+    std::fs::write(&part, damaged).unwrap();
+    built(&mut layout(&iris(), &target, &[]));
+    assert!(std::fs::read(&part).unwrap() == whole);
+    // Two builds at once.
+    let mut builds: Vec<_> = ["5", "6", "7"]
+        .map(|tag| {
+            let mut build = command(&iris(), &format!("iris:{tag}"), &arguments);
+            build.stdout(Stdio::null()).spawn().unwrap()
+        })
+        .into();
+    assert!(
+        builds
+            .iter_mut()
+            .all(|build| build.wait().unwrap().success())
+    );
+    let index = std::fs::read(target.join("index.json")).unwrap();
+    let index: Value = serde_json::from_slice(&index).unwrap();
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 4);
 }
 
 #[test]

@@ -299,6 +299,11 @@ fn unpacked_bytes(path: &Path) -> std::io::Result<u64> {
 }
 
 impl Base {
+    /// Its name, and the digest of its manifest.
+    pub fn identity(&self) -> (String, String) {
+        (self.name.clone(), self.digest.clone())
+    }
+
     /// Whether everything is there that a program and its libraries need, by the names of files.
     ///
     /// # Errors

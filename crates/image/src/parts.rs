@@ -47,6 +47,7 @@ pub(crate) fn system(closure: &Closure, root: &Path) -> (LayerPlan, Warnings) {
         plan.file(path, Content::File(file.clone()), 0o755);
     }
     libraries(&mut plan, &closure.libraries);
+    libraries(&mut plan, &name_services(closure));
     for (path, text) in users() {
         plan.file(path, Content::Bytes(text.into_bytes()), 0o644);
     }
@@ -74,6 +75,23 @@ fn libraries(plan: &mut LayerPlan, libraries: &BTreeMap<String, PathBuf>) {
         let path = format!("{LIBRARY_FOLDER}/{name}");
         plan.file(&path, Content::File(file.clone()), 0o755);
     }
+}
+
+/// The libraries that the GNU C library looks up names of hosts with. It loads them by name, so no file
+/// says that it needs them; since version 2.34 they are part of it.
+pub(crate) const NAME_SERVICES: [&str; 3] =
+    ["libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2"];
+
+/// Those of them that are beside the C library.
+fn name_services(closure: &Closure) -> BTreeMap<String, PathBuf> {
+    let folder = closure
+        .libraries
+        .get("libc.so.6")
+        .and_then(|libc| libc.parent());
+    let found = folder
+        .into_iter()
+        .flat_map(|folder| NAME_SERVICES.map(|name| (name.to_owned(), folder.join(name))));
+    found.filter(|(_, file)| file.is_file()).collect()
 }
 
 /// The files that say who is who, and where names of hosts are looked up.
@@ -144,15 +162,26 @@ pub(crate) fn engine(
     plan
 }
 
+/// Names of files in a layer by which it takes away what is in those below it.
+const WHITEOUT: &str = ".wh.";
+
 /// The layer with the model.
 ///
 /// # Errors
-/// When something in the directory is neither a file nor a directory, or it cannot be read.
+/// When something in the directory is neither a file nor a directory, has a name with a meaning in
+/// layers, or cannot be read.
 pub(crate) fn model(directory: &Path) -> Result<LayerPlan, ArchiveError> {
     let mut plan = LayerPlan::new(LayerKind::Model, "model");
     plan.folder(MODEL_PATH, 0o755);
     for item in archive::items(directory)? {
         let path = format!("{MODEL_PATH}/{}", item.name);
+        let name = item.name.rsplit('/').next().unwrap_or_default();
+        if name.starts_with(WHITEOUT) {
+            return Err(ArchiveError::NotPackable {
+                path: item.path,
+                problem: "in an image, a name that begins with `.wh.` takes files away",
+            });
+        }
         if item.is_directory {
             plan.folder(&path, 0o755);
         } else {
@@ -201,5 +230,14 @@ mod tests {
         std::os::unix::fs::symlink("/etc/shadow", folder.path().join("data")).unwrap();
         let error = model(folder.path()).unwrap_err();
         assert!(error.to_string().contains("symbolic link"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_takes_files_away_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("MLmodel"), "flavors: {}").unwrap();
+        std::fs::write(folder.path().join(".wh.MLmodel"), "").unwrap();
+        let error = model(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("takes files away"), "{error}");
     }
 }

@@ -105,17 +105,6 @@ impl LayerPlan {
             .iter()
             .map(|(path, entry)| (path.as_str(), entry))
     }
-
-    /// The files that come from this machine, with their paths in the image.
-    pub fn files(&self) -> impl Iterator<Item = (&str, &PathBuf)> {
-        self.entries().filter_map(|(path, entry)| match entry {
-            Entry::File {
-                content: Content::File(file),
-                ..
-            } => Some((path, file)),
-            _ => None,
-        })
-    }
 }
 
 #[cfg(test)]

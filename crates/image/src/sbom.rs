@@ -1,21 +1,23 @@
 //! What is inside an image, as a bill of materials: `CycloneDX` 1.6, JSON.
 //!
-//! Every file of a layer belongs to a component: mlrs, ONNX Runtime, the model, and the packages of
-//! Debian that libraries, certificates and time zones came from, when the system is one. Licences of
-//! what was not made here are not asserted. The same image gives the same bill.
+//! Every file of the layers that are made here belongs to a component: mlrs with the crates in it, ONNX
+//! Runtime, the model, the packages of Debian or a system like it that libraries, certificates and time
+//! zones came from. A base image is one component, by its digest; what is in it is not looked at.
+//! Licences of what was not made here are not asserted. The same image gives the same bill.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::build::Image;
 use crate::debian::Packages;
-use crate::layer::digest_of_file;
-use crate::plan::{LayerKind, LayerPlan};
+use crate::files::{digest_of, digest_of_file};
+use crate::parts::ENGINE_PATH;
+use crate::plan::{Content, Entry, LayerKind, LayerPlan};
 
-/// A component of the bill, and the files that came with it: path in the image, file.
+/// A component of the bill, and the files that came with it.
 struct Component {
     kind: &'static str,
     name: String,
@@ -23,36 +25,58 @@ struct Component {
     licence: Option<&'static str>,
     /// Its package URL.
     purl: Option<String>,
-    files: Vec<(String, PathBuf)>,
+    files: Vec<Packed>,
 }
 
-/// What the bill says of the model.
+/// A file in the image: its path, and where its content comes from.
+#[derive(Clone)]
+struct Packed {
+    path: String,
+    content: Content,
+}
+
+/// What the bill says of what the files do not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ModelFacts {
-    /// Its registered name.
-    pub name: Option<String>,
+pub struct BillFacts<'a> {
+    /// The registered name of the model.
+    pub model_name: Option<String>,
     /// Its version.
-    pub version: Option<String>,
+    pub model_version: Option<String>,
+    /// The version of mlrs in the image.
+    pub version: Option<&'a str>,
+    /// The crates in that mlrs: name and version.
+    pub crates: Vec<(&'a str, &'a str)>,
+    /// The name of the base image and the digest of its manifest.
+    pub base: Option<(String, String)>,
 }
 
-/// The bill of an image. `root` is the system that its libraries came from; `version` that of mlrs in
-/// the image, if it is known.
+/// The bill of an image. `root` is the system that its libraries came from.
 ///
 /// # Errors
 /// When a file of the image cannot be read any more.
-pub fn cyclonedx(
-    image: &Image,
-    root: &Path,
-    version: Option<&str>,
-    model: &ModelFacts,
-) -> io::Result<Value> {
-    let debian = Packages::read(root);
+pub fn cyclonedx(image: &Image, root: &Path, facts: &BillFacts<'_>) -> io::Result<Value> {
+    let system = Packages::read(root, image.platform);
     let mut components = Vec::new();
+    if let Some((name, digest)) = &facts.base {
+        components.push(json!({
+            "type": "container",
+            "name": name,
+            "version": digest,
+        }));
+    }
     for plan in &image.plans {
-        for component in components_of(plan, &debian, root, version, model) {
+        for component in components_of(plan, &system, root, facts) {
             components.push(component.entry()?);
         }
     }
+    components.extend(facts.crates.iter().map(|(name, version)| {
+        json!({
+            "type": "library",
+            "name": name,
+            "version": version,
+            "purl": format!("pkg:cargo/{name}@{}", encoded(version)),
+        })
+    }));
     Ok(json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -93,11 +117,14 @@ fn serial_number(digest: &str) -> String {
 impl Component {
     fn entry(&self) -> io::Result<Value> {
         let mut files = Vec::new();
-        for (path, file) in &self.files {
-            let (digest, _) = digest_of_file(file)?;
+        for file in &self.files {
+            let digest = match &file.content {
+                Content::File(file) => digest_of_file(file)?.0,
+                Content::Bytes(bytes) => digest_of(bytes),
+            };
             files.push(json!({
                 "type": "file",
-                "name": format!("/{path}"),
+                "name": format!("/{}", file.path),
                 "hashes": [{
                     "alg": "SHA-256",
                     "content": digest.trim_start_matches("sha256:"),
@@ -119,18 +146,29 @@ impl Component {
     }
 }
 
+/// A version in a package URL.
+pub(crate) fn encoded(version: &str) -> String {
+    version
+        .replace('%', "%25")
+        .replace('+', "%2B")
+        .replace(':', "%3A")
+}
+
 /// The components that the files of a layer belong to.
 fn components_of(
     plan: &LayerPlan,
-    debian: &Packages,
+    system: &Packages,
     root: &Path,
-    version: Option<&str>,
-    model: &ModelFacts,
+    facts: &BillFacts<'_>,
 ) -> Vec<Component> {
-    let files: Vec<(String, PathBuf)> = plan
-        .files()
-        .map(|(path, file)| (path.to_owned(), file.clone()))
-        .collect();
+    let files = plan.entries().filter_map(|(path, entry)| match entry {
+        Entry::File { content, .. } => Some(Packed {
+            path: path.to_owned(),
+            content: content.clone(),
+        }),
+        Entry::Folder { .. } => None,
+    });
+    let files: Vec<Packed> = files.collect();
     let whole = |kind, name: &str, version: Option<String>, licence| Component {
         kind,
         name: name.to_owned(),
@@ -141,26 +179,22 @@ fn components_of(
     };
     match plan.kind {
         LayerKind::Binary => {
-            let version = version.map(str::to_owned);
+            let version = facts.version.map(str::to_owned);
             vec![whole("application", "mlrs", version, Some("Apache-2.0"))]
         }
         LayerKind::Model => {
-            let name = model.name.as_deref().unwrap_or("model");
-            vec![whole(
-                "machine-learning-model",
-                name,
-                model.version.clone(),
-                None,
-            )]
+            let name = facts.model_name.as_deref().unwrap_or("model");
+            let version = facts.model_version.clone();
+            vec![whole("machine-learning-model", name, version, None)]
         }
         LayerKind::Engine => {
             let (engine, others): (Vec<_>, Vec<_>) = files
                 .into_iter()
-                .partition(|(path, _)| path.ends_with("/libonnxruntime.so"));
+                .partition(|file| ENGINE_PATH.trim_start_matches('/') == file.path);
             let version = plan.comment.split(' ').nth(2).map(str::to_owned);
             let purl = version
                 .as_ref()
-                .map(|version| format!("pkg:pypi/onnxruntime@{version}"));
+                .map(|version| format!("pkg:pypi/onnxruntime@{}", encoded(version)));
             let mut components = vec![Component {
                 kind: "library",
                 name: "onnxruntime".to_owned(),
@@ -169,33 +203,35 @@ fn components_of(
                 purl,
                 files: engine,
             }];
-            components.extend(system_components(others, debian, root));
+            components.extend(system_components(others, system, root));
             components
         }
-        LayerKind::System | LayerKind::Base => system_components(files, debian, root),
+        LayerKind::System | LayerKind::Base => system_components(files, system, root),
     }
 }
 
-/// Files by the package of the distribution that they came with.
-fn system_components(
-    files: Vec<(String, PathBuf)>,
-    debian: &Packages,
-    root: &Path,
-) -> Vec<Component> {
+/// Files by the package of the system that they came with; what was written for the image is one.
+fn system_components(files: Vec<Packed>, system: &Packages, root: &Path) -> Vec<Component> {
     let mut by_owner: BTreeMap<String, Component> = BTreeMap::new();
-    for (path, file) in files {
-        let owner = debian.owner(&file, root);
-        let file_name = || path.rsplit('/').next().unwrap_or_default().to_owned();
-        let name = owner.map_or_else(file_name, |owner| owner.name.clone());
+    for file in files {
+        let owner = match &file.content {
+            Content::File(file) => system.owner(file, root),
+            Content::Bytes(_) => None,
+        };
+        let name = match (&file.content, owner) {
+            (_, Some(owner)) => owner.name.clone(),
+            (Content::Bytes(_), None) => "image-configuration".to_owned(),
+            (Content::File(_), None) => file.path.rsplit('/').next().unwrap_or_default().to_owned(),
+        };
         let component = by_owner.entry(name.clone()).or_insert_with(|| Component {
             kind: "library",
             name,
             version: owner.map(|owner| owner.version.clone()),
             licence: None,
-            purl: owner.map(|owner| format!("pkg:deb/debian/{}@{}", owner.name, owner.version)),
+            purl: owner.map(|owner| system.purl(owner)),
             files: Vec::new(),
         });
-        component.files.push((path, file));
+        component.files.push(file);
     }
     by_owner.into_values().collect()
 }

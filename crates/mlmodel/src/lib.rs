@@ -13,7 +13,7 @@ pub mod python;
 mod python_json;
 pub mod requirement;
 pub mod signature;
-mod staging;
+pub mod staging;
 mod yaml;
 mod yaml_text;
 

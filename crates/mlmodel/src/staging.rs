@@ -8,12 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where the operating system does not let write, and why.
 #[derive(Debug)]
-pub(crate) struct Unwritable {
+pub struct Unwritable {
+    /// The file or folder.
     pub path: PathBuf,
+    /// What the system said.
     pub source: io::Error,
 }
 
 impl Unwritable {
+    /// What the system said of a path.
     pub fn at(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         Self { path, source }
@@ -22,18 +25,25 @@ impl Unwritable {
 
 /// Something unfinished beside its destination; removed when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Partial {
+pub struct Partial {
+    /// Where it is until then.
     pub path: PathBuf,
     finished: bool,
 }
 
 impl Partial {
     /// A new, empty directory.
+    ///
+    /// # Errors
+    /// When it cannot be made.
     pub fn beside(destination: &Path) -> Result<Self, Unwritable> {
         Self::make(destination, |path| fs::create_dir(path))
     }
 
     /// A new, empty file.
+    ///
+    /// # Errors
+    /// When it cannot be made.
     pub fn file_beside(destination: &Path) -> Result<(Self, File), Unwritable> {
         let mut made = None;
         let partial = Self::make(destination, |path| {
@@ -82,7 +92,10 @@ impl Partial {
         }
     }
 
-    /// Gives it its name.
+    /// Gives it its name; what has the name is replaced, unless it is a folder.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
     pub fn finish(mut self, destination: &Path) -> Result<(), Unwritable> {
         fs::rename(&self.path, destination)
             .map_err(|source| Unwritable::at(destination, source))?;

@@ -33,6 +33,11 @@ impl Docker {
         }
     }
 
+    /// Whether an engine answers at an address, as `DOCKER_HOST` has it.
+    pub fn answers(host: &str) -> bool {
+        program("docker", &["--host", host, "version"]).is_ok()
+    }
+
     /// Runs a command of Docker, and gives what it printed.
     ///
     /// # Errors
@@ -211,7 +216,7 @@ impl ImageRegistry {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| Error::Missing(format!("`docker-registry` cannot be run: {error}")))?;
-        let registry = Self {
+        let mut registry = Self {
             process,
             host,
             folder,
@@ -220,12 +225,14 @@ impl ImageRegistry {
         Ok(registry)
     }
 
-    fn wait(&self) -> Result<(), Error> {
+    fn wait(&mut self) -> Result<(), Error> {
         let url = format!("http://{}/v2/", self.host);
         let client = Client::new();
         let deadline = Instant::now() + PATIENCE;
         while client.get(&url).is_err() {
-            if Instant::now() > deadline {
+            // Somebody else may have taken the port.
+            let has_ended = !matches!(self.process.try_wait(), Ok(None));
+            if has_ended || Instant::now() > deadline {
                 return Err(Error::NotStarted {
                     program: "docker-registry".to_owned(),
                     reason: "it does not answer".to_owned(),

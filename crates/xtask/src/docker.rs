@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use mlrs_testing::Docker;
 
 /// How long an engine may take to answer.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -33,7 +34,7 @@ impl Drop for DockerEngine {
 
 /// Nothing when an engine answers; else one that keeps its images in the home of the tests.
 pub fn docker_engine(home: &Path) -> anyhow::Result<Option<DockerEngine>> {
-    if answers(None) {
+    if Docker::connect().is_ok() {
         return Ok(None);
     }
     let folder = tempfile::Builder::new()
@@ -64,7 +65,7 @@ pub fn docker_engine(home: &Path) -> anyhow::Result<Option<DockerEngine>> {
         .context("`dockerd` is needed (Debian: `docker.io` and `iptables`)")?;
     let mut engine = DockerEngine { process, folder };
     let deadline = Instant::now() + PATIENCE;
-    while !answers(Some(&host)) {
+    while !Docker::answers(&host) {
         let ended = engine.process.try_wait()?;
         if ended.is_some() || Instant::now() > deadline {
             let log = data.join("dockerd.log");
@@ -73,15 +74,4 @@ pub fn docker_engine(home: &Path) -> anyhow::Result<Option<DockerEngine>> {
         std::thread::sleep(Duration::from_millis(100));
     }
     Ok(Some(engine))
-}
-
-/// Whether an engine answers Docker's program.
-fn answers(host: Option<&str>) -> bool {
-    let mut command = Command::new("docker");
-    command.args(["version", "--format", "{{.Server.Version}}"]);
-    if let Some(host) = host {
-        command.env("DOCKER_HOST", host);
-    }
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
 }

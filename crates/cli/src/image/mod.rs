@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use mlrs_image::elf::ElfFile;
 use mlrs_image::layer::LayerCache;
 use mlrs_image::registry::RegistrySettings;
-use mlrs_image::sbom::{self, ModelFacts};
+use mlrs_image::sbom::{self, BillFacts};
 use mlrs_image::{Base, BuildSettings, Engine, Image, ImageName, Platform, Report};
 
 pub(crate) use arguments::{BuildArguments, PartArguments};
@@ -77,6 +77,9 @@ pub(crate) fn generate_dockerfile(parts: &PartArguments, folder: &Path) -> anyho
     Ok(mlrs_image::output::write_context(&settings, folder)?)
 }
 
+/// The crates in this program, `name version` a line; `build.rs` writes them.
+const CRATES: &str = include_str!(concat!(env!("OUT_DIR"), "/crates.txt"));
+
 /// Writes the bill of materials.
 fn write_bill(
     image: &Image,
@@ -84,18 +87,23 @@ fn write_bill(
     chosen: &Chosen,
     file: &Path,
 ) -> anyhow::Result<()> {
-    // The version of another program is not known without running it.
-    let version = (std::env::current_exe().ok().as_ref() == Some(&settings.binary))
-        .then_some(env!("CARGO_PKG_VERSION"));
     let identity = chosen.source.as_ref().map(|source| &source.identity);
-    let model = ModelFacts {
-        name: identity.and_then(|identity| identity.name.clone()),
-        version: identity.and_then(|identity| identity.version.clone()),
+    let mut facts = BillFacts {
+        model_name: identity.and_then(|identity| identity.name.clone()),
+        model_version: identity.and_then(|identity| identity.version.clone()),
+        base: settings.base.as_ref().map(Base::identity),
+        ..BillFacts::default()
     };
-    let bill = sbom::cyclonedx(image, &settings.root, version, &model)
+    // What is in another program is not known without running it.
+    if std::env::current_exe().ok().as_ref() == Some(&settings.binary) {
+        facts.version = Some(env!("CARGO_PKG_VERSION"));
+        let crates = CRATES.lines().filter_map(|line| line.split_once(' '));
+        facts.crates = crates.collect();
+    }
+    let bill = sbom::cyclonedx(image, &settings.root, &facts)
         .context("a file of the image cannot be read any more")?;
     let text = serde_json::to_string_pretty(&bill)? + "\n";
-    std::fs::write(file, text).with_context(|| format!("cannot write `{}`", file.display()))
+    Ok(mlrs_image::output::write_text(file, &text)?)
 }
 
 /// One build: what it is made from, and where it works.
@@ -129,6 +137,7 @@ impl<'a> Work<'a> {
         let (chosen, settings) = self.settings()?;
         let cache = LayerCache::new(self.folder.clone());
         let image = mlrs_image::build(&settings, &cache, &self.report)?;
+        cache.prune();
         Ok((image, settings, chosen))
     }
 

@@ -1,14 +1,15 @@
 //! An image as one `.tar`, which is both an OCI archive and what `docker load` reads.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
+use mlrs_mlmodel::staging::Partial;
 use serde_json::json;
 
-use super::{Blob, LAYOUT, WriteError, blob_path, blobs, failed, index, index_entry};
+use super::{Blob, LAYOUT, WriteError, blob_path, blobs, index, index_entry};
 use crate::build::Image;
-use crate::layer::readable_by_all;
+use crate::files::{PIECE, Watched, failed, is_same, unwritable};
 use crate::reference::ImageName;
 use crate::{Progress, Report};
 
@@ -22,19 +23,10 @@ pub fn write_archive(
     file: &Path,
     report: &Report,
 ) -> Result<(), WriteError> {
-    let unwritable = failed("write", file);
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let staged = tempfile::NamedTempFile::new_in(folder).map_err(&unwritable)?;
-    let written = append_image(image, name, staged.as_file(), report, "archive");
-    written.map_err(&unwritable)?;
-    readable_by_all(staged.as_file()).map_err(&unwritable)?;
-    staged.as_file().sync_all().map_err(&unwritable)?;
-    staged
-        .persist(file)
-        .map_err(|error| unwritable(error.error))?;
+    let (partial, staged) = Partial::file_beside(file).map_err(unwritable)?;
+    append_image(image, name, &staged, report, "archive").map_err(failed("write", file))?;
+    staged.sync_all().map_err(failed("write", file))?;
+    partial.finish(file).map_err(unwritable)?;
     Ok(())
 }
 
@@ -56,23 +48,21 @@ pub(super) fn append_image(
         match blob {
             Blob::Text(text) => append(&mut archive, &path, text.len() as u64, *text)?,
             Blob::Layer(layer) => {
-                let reader = Counted {
-                    inner: File::open(&layer.path)?.take(layer.bytes),
-                    bytes: 0,
-                    done: |bytes| {
-                        report(Progress {
-                            what,
-                            done_bytes: done_bytes + bytes,
-                            total_bytes,
-                        });
-                    },
-                };
-                append(&mut archive, &path, layer.bytes, reader)?;
+                let file = File::open(&layer.path)?.take(layer.bytes);
+                let mut reader = Watched::new(BufReader::with_capacity(PIECE, file), |bytes| {
+                    report(Progress {
+                        what,
+                        done_bytes: done_bytes + bytes,
+                        total_bytes,
+                    });
+                });
+                append(&mut archive, &path, layer.bytes, &mut reader)?;
+                is_same(&reader.digest(), digest)?;
             }
         }
         done_bytes += blob.bytes();
     }
-    let index = index(vec![index_entry(image, name)?])?;
+    let index = serde_json::to_vec(&index(vec![index_entry(image, name)?]))?;
     append(
         &mut archive,
         "index.json",
@@ -109,20 +99,4 @@ fn append<W: Write>(
     header.set_mode(0o644);
     header.set_size(bytes);
     archive.append_data(&mut header, path, content)
-}
-
-/// Tells how much was read.
-struct Counted<R, F> {
-    inner: R,
-    bytes: u64,
-    done: F,
-}
-
-impl<R: Read, F: FnMut(u64)> Read for Counted<R, F> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.bytes += count as u64;
-        (self.done)(self.bytes);
-        Ok(count)
-    }
 }

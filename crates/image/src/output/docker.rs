@@ -2,6 +2,7 @@
 
 use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::query_parameters::ImportImageOptionsBuilder;
@@ -50,7 +51,7 @@ impl DockerError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoEngine(_) => Some(
-                "start Docker, or set DOCKER_HOST to where it listens; without one, build with \
+                "start Docker, or set DOCKER_HOST to where it listens (`docker context inspect` tells); without one, build with \
                  --output oci:DIR, --output tar:FILE or --output registry",
             ),
             Self::Refused { .. } => {
@@ -61,6 +62,9 @@ impl DockerError {
         }
     }
 }
+
+/// How long an engine may take to take an image in; it says nothing before.
+const LOADING: Duration = Duration::from_hours(6);
 
 /// Connects to the engine at an address, as `DOCKER_HOST` has it, or to the one of this machine.
 ///
@@ -77,7 +81,7 @@ pub async fn connect(host: Option<&str>) -> Result<Docker, DockerError> {
     docker.negotiate_version().await.map_err(no_engine)
 }
 
-/// Loads an image into the engine. The archive is written into `scratch` first.
+/// Loads an image into the engine. The archive is written into `scratch` first, on this thread.
 ///
 /// # Errors
 /// When no engine answers, or it refuses the image; it has none of it then.
@@ -88,7 +92,7 @@ pub async fn load(
     scratch: &Path,
     report: &Report,
 ) -> Result<(), DockerError> {
-    let docker = connect(host).await?;
+    let docker = connect(host).await?.with_timeout(LOADING);
     let staging = |source| DockerError::Staging {
         folder: scratch.display().to_string(),
         source,

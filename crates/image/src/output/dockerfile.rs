@@ -9,12 +9,14 @@ use std::io;
 use std::path::Path;
 
 use mlrs_mlmodel::archive;
+use mlrs_mlmodel::staging::Partial;
 
-use super::{WriteError, failed};
+use super::WriteError;
 use crate::build::{BuildError, BuildSettings};
 use crate::config::{RunConfig, run_config_of};
 use crate::elf::ElfFile;
-use crate::parts::{BINARY_PATH, LIBRARY_FOLDER, MODEL_PATH, users};
+use crate::files::{failed, make_folder, unwritable, write_whole};
+use crate::parts::{BINARY_PATH, LIBRARY_FOLDER, MODEL_PATH, NAME_SERVICES, users};
 
 /// The first line, by which a folder of ours is known.
 const FIRST_LINE: &str =
@@ -23,38 +25,48 @@ const FIRST_LINE: &str =
 /// What is sent to Docker, and nothing else that may lie in the folder.
 const IGNORED: &str = "*\n!bin\n!lib\n!model\n";
 
-/// Writes the folder; one that was made here before is replaced.
+/// What the folder holds, in the order in which it is put there.
+const PARTS: [&str; 5] = ["bin", "lib", "model", ".dockerignore", "Dockerfile"];
+
+/// Writes the folder; what was written here before is replaced, and nothing else in it is touched.
 ///
 /// # Errors
-/// When something else is in the folder, or a file cannot be read or written. What was there stays.
+/// When there is a Dockerfile of somebody else in the folder, or something and no Dockerfile, or a
+/// file cannot be read or written. What was there stays then, and a folder that was made is removed.
 pub fn write_context(settings: &BuildSettings, folder: &Path) -> Result<(), BuildError> {
     refuse_others(folder)?;
-    let parent = folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    let staged = tempfile::Builder::new()
-        .prefix(".mlrs-dockerfile-")
-        .tempdir_in(parent)
-        .map_err(failed("write into", parent))?;
-    fill(settings, staged.path())?;
-    let unwritable = failed("write", folder);
-    readable(staged.path()).map_err(&unwritable)?;
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).map_err(&unwritable)?;
+    let is_new = !folder.exists();
+    let written = write_parts(settings, folder);
+    if written.is_err() && is_new {
+        // Only while nothing is in it.
+        let _ = std::fs::remove_dir(folder);
     }
-    std::fs::rename(staged.path(), folder).map_err(&unwritable)?;
+    written
+}
+
+fn write_parts(settings: &BuildSettings, folder: &Path) -> Result<(), BuildError> {
+    make_folder(folder).map_err(WriteError::from)?;
+    let staged = Partial::beside(&folder.join("parts"));
+    let staged = staged.map_err(|error| WriteError::from(unwritable(error)))?;
+    fill(settings, &staged.path)?;
+    for part in PARTS {
+        let (from, to) = (staged.path.join(part), folder.join(part));
+        put(&from, &to).map_err(|error| WriteError::from(failed("write", &to)(error)))?;
+    }
     Ok(())
 }
 
-/// Temporary folders are for their owner only.
-fn readable(folder: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;
+/// Puts a part in the place of the one before; a part that is not there any more goes.
+fn put(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(to) {
+        Ok(facts) if facts.is_dir() => std::fs::remove_dir_all(to)?,
+        Ok(_) => std::fs::remove_file(to)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
-    let _ = folder;
+    if from.exists() {
+        std::fs::rename(from, to)?;
+    }
     Ok(())
 }
 
@@ -62,7 +74,7 @@ fn refuse_others(folder: &Path) -> Result<(), WriteError> {
     let mut entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed("read", folder)(error)),
+        Err(error) => return Err(failed("read", folder)(error).into()),
     };
     let ours = std::fs::read_to_string(folder.join("Dockerfile"))
         .is_ok_and(|text| text.starts_with(FIRST_LINE));
@@ -76,22 +88,21 @@ fn refuse_others(folder: &Path) -> Result<(), WriteError> {
 fn fill(settings: &BuildSettings, folder: &Path) -> Result<(), BuildError> {
     let binary = ElfFile::read(&settings.binary)?;
     let platform = settings.platform.unwrap_or(binary.platform);
-    let copy = |from: &Path, to: &str| -> Result<(), WriteError> {
-        let to = folder.join(to);
-        if let Some(above) = to.parent() {
-            std::fs::create_dir_all(above).map_err(failed("create the folder", above))?;
-        }
-        std::fs::copy(from, &to).map_err(failed("write", &to))?;
-        Ok(())
-    };
-    copy(&settings.binary, "bin/mlrs")?;
+    copy(&settings.binary, &folder.join("bin/mlrs"), 0o755)?;
     if let Some(engine) = &settings.engine {
-        copy(&engine.library, "lib/libonnxruntime.so")?;
+        copy(
+            &engine.library,
+            &folder.join("lib/libonnxruntime.so"),
+            0o755,
+        )?;
     }
     if let Some(model) = &settings.model {
         for item in archive::items(model)? {
-            if !item.is_directory {
-                copy(&item.path, &format!("model/{}", item.name))?;
+            let to = folder.join("model").join(&item.name);
+            if item.is_directory {
+                readable_folder(&to)?;
+            } else {
+                copy(&item.path, &to, 0o644)?;
             }
         }
     }
@@ -99,8 +110,36 @@ fn fill(settings: &BuildSettings, folder: &Path) -> Result<(), BuildError> {
     let text = dockerfile(settings, binary.interpreter.as_deref(), &config);
     for (name, text) in [("Dockerfile", text.as_str()), (".dockerignore", IGNORED)] {
         let path = folder.join(name);
-        std::fs::write(&path, text).map_err(failed("write", &path))?;
+        write_whole(&path, text.as_bytes()).map_err(WriteError::from)?;
     }
+    Ok(())
+}
+
+/// Copies a file, with permissions of its own: Docker keeps those that it finds, and whoever runs the
+/// image is not who built it.
+fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), WriteError> {
+    if let Some(above) = to.parent() {
+        readable_folder(above)?;
+    }
+    std::fs::copy(from, to).map_err(failed("write", to))?;
+    set_mode(to, mode).map_err(failed("write", to))?;
+    Ok(())
+}
+
+/// Makes a folder that everybody may look into.
+fn readable_folder(path: &Path) -> Result<(), WriteError> {
+    make_folder(path)?;
+    set_mode(path, 0o755).map_err(failed("write", path))?;
+    Ok(())
+}
+
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    let _ = (path, mode);
     Ok(())
 }
 
@@ -134,6 +173,7 @@ fn system_stage(text: &mut String, loader: Option<&str>, has_engine: bool) {
     if has_engine {
         text.push_str("COPY lib/ /from/\n");
     }
+    let services = NAME_SERVICES.join(" ");
     let _ = write!(
         text,
         "RUN set -eu; \\\n    \
@@ -146,6 +186,10 @@ fn system_stage(text: &mut String, loader: Option<&str>, has_engine: bool) {
              mkdir -m 1777 /rootfs/tmp; \\\n    \
              for library in $(ldd /from/* | sed -n 's/.*=> \\(\\/[^ ]*\\) .*/\\1/p' | sort -u); do \\\n        \
                  cp -L \"$library\" /rootfs{LIBRARY_FOLDER}/; \\\n    \
+             done; \\\n    \
+             for library in {services}; do \\\n        \
+                 library=\"$(dirname \"$(ldd /from/mlrs | sed -n 's/.*=> \\(.*libc[.]so[.]6\\) .*/\\1/p')\")/$library\"; \\\n        \
+                 if [ -e \"$library\" ]; then cp -L \"$library\" /rootfs{LIBRARY_FOLDER}/; fi; \\\n    \
              done; \\\n"
     );
     if let Some(loader) = loader {

@@ -4,97 +4,88 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use oci_client::manifest::OciImageIndex;
+use oci_client::manifest::{ImageIndexEntry, OciImageIndex};
 
-use super::{Blob, LAYOUT, REF_NAME, WriteError, blob_path, blobs, failed, index, index_entry};
+use super::{
+    Blob, CONTAINERD_NAME, LAYOUT, REF_NAME, WriteError, blob_path, blobs, canonical, index,
+    index_entry,
+};
 use crate::build::Image;
-use crate::layer::write_whole;
+use crate::files::{copy_blob, digest_of_file, failed, make_folder, write_whole};
 use crate::reference::ImageName;
 use crate::{Progress, Report};
 
-/// Adds an image to a layout, which is made if it is not there. An image with the same tag is replaced
-/// in its index.
+/// Adds an image to a layout, which is made if it is not there. An image of the same name and tag is
+/// replaced in its index. Of several builds at once, one waits for the other.
 ///
 /// # Errors
-/// When the folder holds something else, or cannot be written. What was there stays as it was, and a
-/// folder that was made for this is removed.
+/// When the folder holds something else, has the tag for an image of another name, or cannot be
+/// written. What was there stays as it was, and a folder that was made for this is removed.
 pub fn write_layout(
     image: &Image,
     name: &ImageName,
     folder: &Path,
     report: &Report,
 ) -> Result<(), WriteError> {
-    let is_new = !folder.exists();
-    let known = known_images(folder, name)?;
+    let is_new = is_empty(folder)?;
+    if !is_new && !folder.join(LAYOUT.0).is_file() {
+        return Err(WriteError::NoLayout(folder.to_owned()));
+    }
     let mut added = Vec::new();
-    let written = add(image, name, folder, known, &mut added, report);
+    let written = add(image, name, folder, &mut added, report);
     if written.is_err() {
-        if is_new {
-            let _ = std::fs::remove_dir_all(folder);
-        }
         for path in added {
             let _ = std::fs::remove_file(path);
+        }
+        if is_new {
+            remove_empty(folder);
         }
     }
     written
 }
 
-/// The images of a layout that stay when one with this tag is added.
-fn known_images(folder: &Path, name: &ImageName) -> Result<OciImageIndex, WriteError> {
-    let mut known = OciImageIndex {
-        schema_version: 2,
-        media_type: None,
-        manifests: Vec::new(),
-        artifact_type: None,
-        annotations: None,
-    };
-    let is_empty = match std::fs::read_dir(folder) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => return Err(failed("read", folder)(error)),
-    };
-    if is_empty {
-        return Ok(known);
+/// Whether there is nothing at a path.
+fn is_empty(folder: &Path) -> Result<bool, WriteError> {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(failed("read", folder)(error).into()),
     }
-    if !folder.join(LAYOUT.0).is_file() {
-        return Err(WriteError::NoLayout(folder.to_owned()));
+}
+
+/// Removes a layout that holds no image; one that another build has put an image into stays.
+fn remove_empty(folder: &Path) {
+    if folder.join("index.json").exists() {
+        return;
     }
-    let path = folder.join("index.json");
-    let text = std::fs::read(&path).map_err(failed("read", &path))?;
-    known = serde_json::from_slice(&text).map_err(|_| WriteError::NoLayout(folder.to_owned()))?;
-    let tag = name.tag().unwrap_or("latest");
-    known.manifests.retain(|entry| {
-        let annotations = entry.annotations.as_ref();
-        annotations
-            .and_then(|annotations| annotations.get(REF_NAME))
-            .map(String::as_str)
-            != Some(tag)
-    });
-    Ok(known)
+    for inner in ["blobs/sha256", "blobs"] {
+        let _ = std::fs::remove_dir(folder.join(inner));
+    }
+    let _ = std::fs::remove_file(folder.join(LAYOUT.0));
+    let _ = std::fs::remove_dir(folder);
 }
 
 fn add(
     image: &Image,
     name: &ImageName,
     folder: &Path,
-    mut known: OciImageIndex,
     added: &mut Vec<PathBuf>,
     report: &Report,
 ) -> Result<(), WriteError> {
-    let blobs_folder = folder.join("blobs/sha256");
-    std::fs::create_dir_all(&blobs_folder).map_err(failed("create the folder", &blobs_folder))?;
+    make_folder(&folder.join("blobs/sha256"))?;
+    let _lock = lock(folder)?;
+    let mut known = known_images(folder)?;
+    make_room(&mut known.manifests, name, folder)?;
     let blobs = blobs(image);
     let total_bytes = blobs.iter().map(|blob| blob.1.bytes()).sum();
     let mut done_bytes = 0;
     for (digest, blob) in blobs {
         let path = folder.join(blob_path(digest));
-        let there = std::fs::metadata(&path).is_ok_and(|facts| facts.len() == blob.bytes());
-        if !there {
-            let written = match &blob {
-                Blob::Text(text) => write_whole(&path, text),
-                Blob::Layer(layer) => copy_whole(&layer.path, &path),
-            };
-            written.map_err(failed("write", &path))?;
+        if !digest_of_file(&path).is_ok_and(|(found, _)| found == digest) {
+            match &blob {
+                Blob::Text(text) => write_whole(&path, text)?,
+                Blob::Layer(layer) => copy_blob(&layer.path, &path, digest)?,
+            }
             added.push(path);
         }
         done_bytes += blob.bytes();
@@ -104,21 +95,64 @@ fn add(
             total_bytes,
         });
     }
-    let layout = folder.join(LAYOUT.0);
-    write_whole(&layout, LAYOUT.1).map_err(failed("write", &layout))?;
     let path = folder.join("index.json");
-    let entry = index_entry(image, name).map_err(io::Error::from);
-    known.manifests.push(entry.map_err(failed("write", &path))?);
-    let text = index(known.manifests).map_err(io::Error::from);
-    let text = text.map_err(failed("write", &path))?;
-    write_whole(&path, &text).map_err(failed("write", &path))
+    let unwritable = |error: serde_json::Error| failed("write", &path)(error.into());
+    known
+        .manifests
+        .push(index_entry(image, name).map_err(unwritable)?);
+    let text = serde_json::to_vec(&known).map_err(unwritable)?;
+    write_whole(&path, &text)?;
+    Ok(())
 }
 
-/// Copies a file so that nobody sees a part of it.
-fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
-    let staged = tempfile::NamedTempFile::new_in(to.parent().unwrap_or(Path::new(".")))?;
-    io::copy(&mut File::open(from)?, &mut staged.as_file())?;
-    crate::layer::readable_by_all(staged.as_file())?;
-    staged.persist(to).map_err(|error| error.error)?;
+/// Waits until nobody else writes to a layout.
+fn lock(folder: &Path) -> Result<File, WriteError> {
+    let path = folder.join(LAYOUT.0);
+    if !path.exists() {
+        write_whole(&path, LAYOUT.1)?;
+    }
+    let file = File::open(&path).map_err(failed("read", &path))?;
+    file.lock().map_err(failed("lock", &path))?;
+    Ok(file)
+}
+
+/// The index of a layout.
+fn known_images(folder: &Path) -> Result<OciImageIndex, WriteError> {
+    let path = folder.join("index.json");
+    match std::fs::read(&path) {
+        Ok(text) => {
+            serde_json::from_slice(&text).map_err(|_| WriteError::NoLayout(folder.to_owned()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(index(Vec::new())),
+        Err(error) => Err(failed("read", &path)(error).into()),
+    }
+}
+
+/// Takes out what has this name and tag.
+fn make_room(
+    manifests: &mut Vec<ImageIndexEntry>,
+    name: &ImageName,
+    folder: &Path,
+) -> Result<(), WriteError> {
+    let annotation = |entry: &ImageIndexEntry, key| {
+        let annotations = entry.annotations.as_ref();
+        annotations.and_then(|annotations| annotations.get(key).cloned())
+    };
+    let tag = name.tag().unwrap_or("latest");
+    let has_tag = |entry: &ImageIndexEntry| annotation(entry, REF_NAME).as_deref() == Some(tag);
+    let ours = canonical(name);
+    let other = manifests
+        .iter()
+        .filter(|entry| has_tag(entry))
+        .filter_map(|entry| annotation(entry, CONTAINERD_NAME))
+        .find(|other| *other != ours);
+    if let Some(other) = other {
+        return Err(WriteError::TagTaken {
+            folder: folder.to_owned(),
+            tag: tag.to_owned(),
+            other,
+        });
+    }
+    manifests.retain(|entry| !has_tag(entry));
     Ok(())
 }

@@ -9,7 +9,6 @@ mod dockerfile;
 mod layout;
 mod push;
 
-use std::io;
 use std::path::PathBuf;
 
 pub use archive::write_archive;
@@ -21,25 +20,28 @@ pub use push::{Pushed, push};
 use oci_client::manifest::{ImageIndexEntry, OCI_IMAGE_MEDIA_TYPE, OciImageIndex};
 
 use crate::build::Image;
+use crate::files::{FileError, write_whole};
 use crate::reference::ImageName;
 
 /// Why an image cannot be written to the disk.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// A file cannot be read or written.
-    #[error("cannot {action} `{}`", path.display())]
-    File {
-        /// What was to be done.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// There is something else at the path.
     #[error("`{}` is there already, and is no image layout", .0.display())]
     NoLayout(PathBuf),
+    /// The layout has an image of another name under this tag.
+    #[error("`{}` has another image under the tag `{tag}`: `{other}`", folder.display())]
+    TagTaken {
+        /// The layout.
+        folder: PathBuf,
+        /// The tag.
+        tag: String,
+        /// The image that has it.
+        other: String,
+    },
     /// There is something else in the folder.
     #[error("`{}` holds something that was not made by this command", .0.display())]
     NotOurs(PathBuf),
@@ -49,22 +51,22 @@ impl WriteError {
     /// What to do, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::File { source, .. } => crate::layer::disk_hint(source),
-            Self::NotOurs(_) => Some("name another folder, or empty it"),
+            Self::File(error) => error.hint(),
             Self::NoLayout(_) => {
                 Some("name a folder that is not there yet, or one that `oci:` made")
             }
+            Self::TagTaken { .. } => Some("choose another tag, or another folder"),
+            Self::NotOurs(_) => Some("name another folder, or empty it"),
         }
     }
 }
 
-fn failed(action: &'static str, path: &std::path::Path) -> impl Fn(io::Error) -> WriteError {
-    let path = path.to_owned();
-    move |source| WriteError::File {
-        action,
-        path: path.clone(),
-        source,
-    }
+/// Writes a text to a file, which replaces what is there.
+///
+/// # Errors
+/// When the file cannot be written; what was there stays.
+pub fn write_text(file: &std::path::Path, text: &str) -> Result<(), WriteError> {
+    Ok(write_whole(file, text.as_bytes())?)
 }
 
 /// The file that says that a folder or an archive is an image layout.
@@ -111,23 +113,47 @@ fn index_entry(image: &Image, name: &ImageName) -> serde_json::Result<ImageIndex
         "size": image.manifest().len(),
         "platform": { "architecture": image.platform.architecture.name(), "os": "linux" },
         "annotations": {
-            "io.containerd.image.name": name.to_string(),
+            CONTAINERD_NAME: canonical(name),
             REF_NAME: name.tag().unwrap_or("latest"),
         },
     });
     serde_json::from_value(entry)
 }
 
+/// The annotation by which containerd, and a Docker engine that keeps its images there, calls an image.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// A name with its registry and repository in full, as engines look it up.
+fn canonical(name: &ImageName) -> String {
+    name.reference().whole()
+}
+
 /// The annotation that names an image in a layout.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// The index of a layout with these images.
-fn index(manifests: Vec<ImageIndexEntry>) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&OciImageIndex {
+/// An index with these images.
+fn index(manifests: Vec<ImageIndexEntry>) -> OciImageIndex {
+    OciImageIndex {
         schema_version: 2,
         media_type: Some("application/vnd.oci.image.index.v1+json".to_owned()),
         manifests,
         artifact_type: None,
         annotations: None,
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_find_images_by_their_whole_names() {
+        for (typed, whole) in [
+            ("iris:1", "docker.io/library/iris:1"),
+            ("team/iris", "docker.io/team/iris:latest"),
+            ("localhost:5000/iris:2", "localhost:5000/iris:2"),
+        ] {
+            assert_eq!(canonical(&typed.parse().unwrap()), whole);
+        }
+    }
 }
