@@ -3,7 +3,7 @@
 //! It runs every few seconds beside the server, so it opens a socket and nothing else.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -50,20 +50,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// The first line of the answer.
+/// The first line of the answer. No name is looked up: a container need not know how.
 fn ask(port: u16, path: &str) -> std::io::Result<String> {
-    let address = ("localhost", port).to_socket_addrs()?;
-    let mut addresses = address.collect::<Vec<_>>();
-    // A server that listens on all addresses of one kind only.
-    addresses.sort_by_key(std::net::SocketAddr::is_ipv6);
-    let mut failure = std::io::ErrorKind::NotFound.into();
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => return exchange(stream, path),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
+    let ours = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    // A server that listens on addresses of the other kind only.
+    let other = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let connect = |address| TcpStream::connect_timeout(&SocketAddr::new(address, port), PATIENCE);
+    let stream = connect(ours).or_else(|error| connect(other).map_err(|_| error))?;
+    exchange(stream, path)
 }
 
 fn exchange(mut stream: TcpStream, path: &str) -> std::io::Result<String> {

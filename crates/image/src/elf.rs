@@ -161,7 +161,13 @@ fn parse<'data, R: ReadRef<'data>>(data: R) -> object::read::Result<(u16, ElfFil
         needed: texts(elf::DT_NEEDED),
         search: search.map(str::to_owned).collect(),
     };
-    Ok((header.e_machine(endian), file))
+    // The same machine of the other byte order is another platform, which there are no images for.
+    let machine = match (header.e_machine(endian), header.is_big_endian()) {
+        (elf::EM_S390, _) => elf::EM_S390,
+        (_, true) => elf::EM_NONE,
+        (machine, false) => machine,
+    };
+    Ok((machine, file))
 }
 
 /// The libraries that files need, and the loader.

@@ -125,7 +125,7 @@ impl FromStr for Platform {
     fn from_str(text: &str) -> Result<Self, UnknownPlatform> {
         let name = text.strip_prefix("linux/").unwrap_or(text);
         // `linux/arm64/v8` is what some tools write for the only variant that there is.
-        let name = name.strip_suffix("/v8").unwrap_or(name);
+        let name = if name == "arm64/v8" { "arm64" } else { name };
         let architecture = Architecture::from_name(name);
         let architecture = architecture.ok_or_else(|| UnknownPlatform(text.to_owned()))?;
         Ok(Self { architecture })
