@@ -145,7 +145,7 @@ fn options_that_cannot_be_meant_are_named() {
         (format!("{model} ./iris"), 1),
         (format!("{model} models:/iris/1 --tracking-uri https://me:hush@host"), 1),
         ("deploy scale iris".to_owned(), 2),
-        ("deployments create -t docker --name iris -m models:/iris/1".to_owned(), 2),
+        ("deployments create -t swarm --name iris -m models:/iris/1".to_owned(), 2),
         ("deployments create -t kubernetes --name iris -m models:/iris/1 -C replicas".to_owned(), 2),
         ("deployments create -t kubernetes --name iris -m models:/iris/1 -C replicas=1 -C replicas=2".to_owned(), 1),
         ("deployments create -t kubernetes --name iris -m models:/iris/1 -C replica=1".to_owned(), 1),
