@@ -120,7 +120,7 @@ fn a_deployment_lives_from_create_to_delete() {
     );
     let image = format!("mlrs-deployment/{name}:latest");
     assert!(docker.run(&["image", "inspect", &image]).is_err());
-    assert!(docker.run(&["inspect", &format!("{name}-before")]).is_err());
+    assert!(docker.run(&["inspect", &format!("{name}.next")]).is_err());
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn what_cannot_start_leaves_nothing() {
         "{refused}"
     );
     assert!(
-        refused.contains("hint: the log says why; nothing was left behind"),
+        refused.contains("hint: the log says why; everything is as it was before"),
         "{refused}"
     );
     assert!(docker.run(&["inspect", &name]).is_err());

@@ -1,15 +1,17 @@
 //! Deployments as containers of a Docker engine: an image is built of the model, and run.
 //!
 //! What was said is noted in a label of the container, so that an update changes only what it says.
+//! Labels are read by many: of a variable they have the name, and its value is in the container alone.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
 use mlrs_deploy::names::Name;
 use mlrs_image::ImageName;
-use mlrs_image::container::{ContainerError, ContainerSettings, ContainerStatus, Containers};
+use mlrs_image::container::{ContainerSettings, ContainerStatus, Containers};
 use serde_json::{Map, Value};
 
 use super::input::Input;
@@ -23,6 +25,10 @@ use crate::output;
 const SAID: &str = "mlrs.deployment.said";
 /// The name of the model's URI among what was said.
 const MODEL: &str = "model";
+/// The name of an image that was not built here.
+const IMAGE: &str = "image";
+/// What names of variables begin with.
+const VARIABLE: &str = "env.";
 
 const HELP: &str =
     "Target `docker`: a container in the Docker engine of this machine, or of DOCKER_HOST.
@@ -30,11 +36,11 @@ const HELP: &str =
 An image is built of the model, as `mlrs image build` does, and run as nobody on a read-only root.
 `-C NAME=VALUE`:
   image=REFERENCE  run this image, which holds the model; nothing is built
-  port=8080        the port of this machine; 0 takes any free one
-  host=127.0.0.1   the address that the port is on; 0.0.0.0 is all of this machine's
+  port=8080        the port of the engine's machine; 0 takes any free one
+  host=127.0.0.1   the address that the port is on; 0.0.0.0 is all of the machine's
   memory=512m      the most memory: bytes, or with k, m, g
   cpus=0.5         the most processor time, in cores
-  env.NAME=VALUE   a variable of the server
+  env.NAME=VALUE   a variable of the server; no label of the container has its value
   timeout=60       seconds until it must be ready
 ";
 
@@ -61,7 +67,7 @@ impl Asked {
                 variables: Vec::new(),
                 memory_bytes: None,
                 millicores: None,
-                labels: HashMap::from([(SAID.to_owned(), serde_json::to_string(said)?)]),
+                labels: HashMap::from([(SAID.to_owned(), noted(said).to_string())]),
                 restart: true,
             },
             patience: Duration::from_mins(1),
@@ -82,7 +88,7 @@ impl Asked {
         };
         match key {
             MODEL => {}
-            "image" => {
+            IMAGE => {
                 let name: ImageName = value.parse()?;
                 container.image = name.to_string();
                 self.image = Some(name.to_string());
@@ -109,7 +115,7 @@ impl Asked {
                 self.patience =
                     Duration::from_secs(seconds.ok_or_else(|| wrong("a number of seconds"))?);
             }
-            other => match other.strip_prefix("env.") {
+            other => match other.strip_prefix(VARIABLE) {
                 Some(variable) if !variable.is_empty() => {
                     container.variables.push(format!("{variable}={value}"));
                 }
@@ -159,31 +165,160 @@ fn said(model: &str, config: &[(String, String)]) -> Map<String, Value> {
     std::iter::once(model).chain(config).collect()
 }
 
-/// Asks the engine something.
-fn ask<T>(
-    question: impl AsyncFnOnce(Containers) -> Result<T, ContainerError>,
-) -> anyhow::Result<T> {
-    let host = image::docker_host();
-    let answer = runtime()?.block_on(async {
-        let containers = Containers::connect(host.as_deref()).await?;
-        question(containers).await
+/// What of that is noted: of variables the names only.
+fn noted(said: &Map<String, Value>) -> Value {
+    let noted = said.iter().map(|(key, value)| {
+        let is_secret = key.starts_with(VARIABLE);
+        let value = if is_secret {
+            Value::Null
+        } else {
+            value.clone()
+        };
+        (key.clone(), value)
     });
-    Ok(answer?)
+    Value::Object(noted.collect())
+}
+
+/// What was said of a deployment: what is noted, with the values that its container has.
+fn recalled(status: &ContainerStatus) -> anyhow::Result<Map<String, Value>> {
+    let note = status.labels.get(SAID).map_or("{}", String::as_str);
+    let mut said: Map<String, Value> = serde_json::from_str(note)
+        .with_context(|| format!("the label `{SAID}` of `{}` is no JSON", status.name))?;
+    let variables: HashMap<&str, &str> = status
+        .variables
+        .iter()
+        .filter_map(|variable| variable.split_once('='))
+        .collect();
+    for (key, value) in &mut said {
+        let variable = key.strip_prefix(VARIABLE).filter(|_| value.is_null());
+        if let Some(kept) = variable.and_then(|variable| variables.get(variable)) {
+            *value = Value::from(*kept);
+        }
+    }
+    Ok(said)
+}
+
+/// Whether the image of a deployment was built for it.
+fn was_built(status: &ContainerStatus) -> bool {
+    recalled(status).is_ok_and(|said| !said.contains_key(IMAGE))
+}
+
+/// Asks the engine something.
+fn ask<T>(question: impl AsyncFnOnce(&Containers) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let host = image::docker_host();
+    runtime()?.block_on(async {
+        let containers = Containers::connect(host.as_deref()).await?;
+        question(&containers).await
+    })
+}
+
+/// Ctrl-C and its like, from now on.
+fn interruption() -> anyhow::Result<impl Future<Output = &'static str>> {
+    mlrs_http::signals::shutdown_signal().context("the handlers of signals cannot be installed")
+}
+
+/// Stays with a container until it ends, or is to end.
+async fn stay(
+    containers: &Containers,
+    status: ContainerStatus,
+    stop: impl Future,
+) -> anyhow::Result<()> {
+    let name = &status.name;
+    let address = status.address.map(|address| address.to_string());
+    let address = address.unwrap_or_default();
+    output::line(&format!("`{name}` answers on {address}; Ctrl-C ends it"))?;
+    tokio::select! {
+        _ = stop => Ok(()),
+        ended = containers.ended(name) => {
+            anyhow::bail!("`{name}` ended with exit status {}", ended?)
+        }
+    }
+}
+
+impl Asked {
+    /// The id of the image that was built, if one was.
+    async fn built(&self, containers: &Containers) -> anyhow::Result<Option<String>> {
+        match &self.image {
+            Some(_) => Ok(None),
+            None => Ok(containers.image_id(&self.container.image).await?),
+        }
+    }
+
+    /// Deploys, and leaves no image if that fails.
+    async fn deploy(
+        &self,
+        containers: &Containers,
+        stop: impl Future,
+    ) -> anyhow::Result<ContainerStatus> {
+        let built = self.built(containers).await?;
+        let deployed = containers
+            .deploy(&self.container, self.patience, stop)
+            .await;
+        if let (Err(_), Some(id)) = (&deployed, built) {
+            containers.give_up_image(&self.container.image, &id).await;
+        }
+        Ok(deployed?)
+    }
+
+    /// Replaces a deployment, and leaves the image of the one that serves.
+    async fn replace(
+        &self,
+        containers: &Containers,
+        old: &ContainerStatus,
+        stop: impl Future,
+    ) -> anyhow::Result<()> {
+        let built = self.built(containers).await?;
+        let name = &self.container.image;
+        let replaced = containers
+            .replace(&self.container, self.patience, stop)
+            .await;
+        let is_same = built.as_ref() == Some(&old.image_id);
+        match (&replaced, built) {
+            _ if is_same && was_built(old) => {}
+            (Ok(_), _) if was_built(old) => {
+                containers.give_up_image(&old.image, &old.image_id).await;
+            }
+            (Err(_), Some(id)) => {
+                containers.give_up_image(name, &id).await;
+                if was_built(old) {
+                    // The one that was built has taken its name. Why it was in vain is the news.
+                    let _ = containers.name_image(&old.image_id, &old.image).await;
+                }
+            }
+            _ => {}
+        }
+        replaced?;
+        Ok(())
+    }
+}
+
+/// Removes a deployment, and the images that were built for it.
+async fn removed(containers: &Containers, name: &str) -> anyhow::Result<()> {
+    for status in containers.delete(name).await? {
+        if was_built(&status) {
+            let image = containers.give_up_image(&status.image, &status.image_id);
+            image.await;
+        }
+    }
+    Ok(())
 }
 
 impl DeploymentTarget for Docker {
     fn create(&self, new: &NewDeployment) -> anyhow::Result<()> {
         let asked = Asked::read(&new.name, &said(&new.model_uri, &new.config))?;
+        // Before the image is built: it would take the name of the one that is in use.
+        ask(async |containers| Ok(containers.is_free(new.name.as_ref()).await?))?;
         asked.image(Some(&new.model_uri))?;
-        ask(async |containers| containers.deploy(&asked.container, asked.patience).await).map(drop)
+        ask(async |containers| asked.deploy(containers, interruption()?).await).map(drop)
     }
 
     fn update(&self, update: &Update) -> anyhow::Result<()> {
-        let name = update.name.to_string();
-        let status = ask(async |containers| containers.status(&name).await)?;
-        let note = status.labels.get(SAID).map_or("{}", String::as_str);
-        let mut all: Map<String, Value> = serde_json::from_str(note)
-            .with_context(|| format!("the label `{SAID}` of `{name}` is no JSON"))?;
+        let name = update.name.as_ref();
+        let old = ask(async |containers| {
+            containers.settle(name).await?;
+            Ok(containers.status(name).await?)
+        })?;
+        let mut all = recalled(&old)?;
         let before = all.get(MODEL).and_then(Value::as_str).unwrap_or_default();
         let model = update
             .model_uri
@@ -191,12 +326,12 @@ impl DeploymentTarget for Docker {
             .unwrap_or_else(|| before.to_owned());
         if update.model_uri.is_some() {
             // The image that was named holds the model before.
-            all.remove("image");
+            all.remove(IMAGE);
         }
         all.extend(said(&model, &update.config));
         let asked = Asked::read(&update.name, &all)?;
         asked.image(Some(&model))?;
-        ask(async |containers| containers.replace(&asked.container, asked.patience).await).map(drop)
+        ask(async |containers| asked.replace(containers, &old, interruption()?).await)
     }
 
     fn delete(&self, name: &Name, config: &[(String, String)]) -> anyhow::Result<()> {
@@ -206,31 +341,24 @@ impl DeploymentTarget for Docker {
                 "there are none for this target",
             ));
         }
-        let name = name.to_string();
-        ask(async |containers| {
-            let status = containers.status(&name).await?;
-            containers.delete(&name).await?;
-            if status.image.starts_with("mlrs-deployment/") {
-                containers.remove_image(&status.image).await;
-            }
-            Ok(())
-        })
+        ask(async |containers| removed(containers, name.as_ref()).await)
     }
 
     fn list(&self) -> anyhow::Result<Vec<String>> {
-        ask(async |containers| containers.list().await)
+        ask(async |containers| Ok(containers.list().await?))
     }
 
     fn get(&self, name: &Name) -> anyhow::Result<Vec<(&'static str, String)>> {
-        let status = ask(async |containers| containers.status(name.as_ref()).await)?;
+        let status = ask(async |containers| Ok(containers.status(name.as_ref()).await?))?;
         Ok(fields(status))
     }
 
     fn predict(&self, name: &Name, input: &Input) -> anyhow::Result<Vec<u8>> {
-        let name = name.to_string();
         let body = input.body.clone();
-        let (status, body) =
-            ask(async |containers| containers.invoke(&name, input.content_type, body).await)?;
+        let (status, body) = ask(async |containers| {
+            let asked = containers.invoke(name.as_ref(), input.content_type, body);
+            Ok(asked.await?)
+        })?;
         if status == 200 {
             return Ok(body);
         }
@@ -242,29 +370,18 @@ impl DeploymentTarget for Docker {
     }
 
     fn run_local(&self, new: &NewDeployment) -> anyhow::Result<()> {
+        let name = new.name.as_ref();
         let mut asked = Asked::read(&new.name, &said(&new.model_uri, &new.config))?;
         asked.container.restart = false;
+        ask(async |containers| Ok(containers.is_free(name).await?))?;
         asked.image(Some(&new.model_uri))?;
-        let host = image::docker_host();
-        runtime()?.block_on(async {
-            let stop = mlrs_http::signals::shutdown_signal()
-                .context("the handlers of signals cannot be installed")?;
-            let containers = Containers::connect(host.as_deref()).await?;
-            let status = containers.deploy(&asked.container, asked.patience).await?;
-            let name = &asked.container.name;
-            let address = status.address.unwrap_or_default();
-            output::line(&format!(
-                "`{name}` answers on http://{address}; Ctrl-C ends it"
-            ))?;
-            tokio::select! {
-                _ = stop => containers.delete(name).await?,
-                ended = containers.ended(name) => {
-                    let ended = ended?;
-                    containers.remove(name).await?;
-                    anyhow::bail!("`{name}` ended with exit status {ended}");
-                }
-            }
-            Ok(())
+        ask(async |containers| {
+            let mut stop = pin!(interruption()?);
+            let status = asked.deploy(containers, &mut stop).await?;
+            let ended = stay(containers, status, &mut stop).await;
+            // On every way out; why it ended goes before what its removal has to say.
+            let removed = removed(containers, name).await;
+            ended.and(removed)
         })
     }
 
@@ -284,10 +401,7 @@ fn fields(status: ContainerStatus) -> Vec<(&'static str, String)> {
     let optional = [
         ("Model", model),
         ("Health", status.health),
-        (
-            "Address",
-            status.address.map(|address| format!("http://{address}")),
-        ),
+        ("Address", status.address.map(|address| address.to_string())),
         ("Started", status.started),
     ];
     let always = [
@@ -329,6 +443,53 @@ mod tests {
         assert_eq!(container.millicores, Some(500));
         assert_eq!(container.variables, ["MLRS_COMPAT=mlflow"]);
         assert_eq!(asked.patience, Duration::from_secs(5));
+    }
+
+    fn status(said: &Map<String, Value>, variables: &[&str]) -> ContainerStatus {
+        ContainerStatus {
+            name: "iris".to_owned(),
+            image: "mlrs-deployment/iris:latest".to_owned(),
+            image_id: "sha256:1".to_owned(),
+            state: "running".to_owned(),
+            health: None,
+            address: None,
+            started: None,
+            labels: HashMap::from([(SAID.to_owned(), noted(said).to_string())]),
+            variables: variables.iter().map(|&text| text.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn values_of_variables_are_recalled_and_not_noted() {
+        let config = [
+            ("port".to_owned(), "0".to_owned()),
+            (
+                "env.AWS_SECRET_ACCESS_KEY".to_owned(),
+                "very=secret".to_owned(),
+            ),
+        ];
+        let said = said("models:/iris/1", &config);
+        let note = noted(&said);
+        assert_eq!(
+            note,
+            serde_json::json!({
+                "model": "models:/iris/1",
+                "port": "0",
+                "env.AWS_SECRET_ACCESS_KEY": null,
+            })
+        );
+        let there = ["PATH=/bin", "AWS_SECRET_ACCESS_KEY=very=secret", "OTHER=1"];
+        assert_eq!(recalled(&status(&said, &there)).unwrap(), said);
+        let labels = Asked::read(&"iris".parse().unwrap(), &said).unwrap();
+        let labels = format!("{:?}", labels.container.labels);
+        assert!(!labels.contains("very=secret"), "{labels}");
+    }
+
+    #[test]
+    fn an_image_that_was_named_was_not_built() {
+        let config = [("image".to_owned(), "team/iris:1".to_owned())];
+        assert!(!was_built(&status(&said("models:/iris/1", &config), &[])));
+        assert!(was_built(&status(&said("models:/iris/1", &[]), &[])));
     }
 
     #[test]
