@@ -19,7 +19,9 @@ pub(super) fn next_name(name: &str) -> String {
 }
 
 impl Containers {
-    /// Replaces the container of a deployment. Until the new one is ready, `stop` gives it up.
+    /// Replaces the container of a deployment. Until the new one is ready, `stop` gives it up. Of two
+    /// at once the later one wins: the engine has no locks, and a new container that somebody still
+    /// waits for looks like one that was left.
     ///
     /// # Errors
     /// When there is none, or the new one does not become ready: the old one runs again then.

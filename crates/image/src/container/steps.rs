@@ -71,9 +71,13 @@ impl Containers {
         }
     }
 
+    /// Starts a container; one that runs stays as it is.
     pub(super) async fn start(&self, id: &str, name: &str) -> Result<(), ContainerError> {
-        let started = self.docker.start_container(id, None).await;
-        started.map_err(|error| not_started(name, error))
+        match self.docker.start_container(id, None).await {
+            Ok(()) => Ok(()),
+            Err(error) if status(&error) == Some(304) => Ok(()),
+            Err(error) => Err(not_started(name, error)),
+        }
     }
 
     async fn wait_until_ready(
