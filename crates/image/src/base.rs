@@ -92,8 +92,7 @@ pub async fn pull_base(
     report: &Report,
 ) -> Result<Base, BaseError> {
     const ACTION: &str = "pull the base image";
-    let registry = Registry::new(image, settings)?;
-    registry.log_in(RegistryOperation::Pull, ACTION).await?;
+    let registry = Registry::connect(image, settings, RegistryOperation::Pull, ACTION).await?;
     let (manifest, digest) = manifest(&registry, platform).await?;
     std::fs::create_dir_all(folder).map_err(|source| RegistryError::File {
         action: "create the folder",
