@@ -26,7 +26,9 @@ fn has_skopeo(what: &str) -> bool {
 fn is_the_same(found: &Value, image: &Value) {
     assert_eq!(
         found["Architecture"],
-        std::env::consts::ARCH.replace("x86_64", "amd64")
+        std::env::consts::ARCH
+            .replace("x86_64", "amd64")
+            .replace("aarch64", "arm64")
     );
     assert_eq!(found["Os"], "linux");
     assert_eq!(found["Labels"]["mlrs.model.flavor"], "onnx");

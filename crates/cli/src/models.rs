@@ -201,7 +201,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
                 tag: arguments.name,
                 output: Some("docker".to_owned()),
                 parts: arguments.parts,
-                plain_http: false,
+                plain_http: Vec::new(),
                 sbom: None,
                 format: OutputFormat::Table,
             })

@@ -1,23 +1,39 @@
 //! A base image from a registry, to put the other layers on: [`pull_base`].
+//!
+//! Nothing that the registry says is taken on trust: parts have the size and the digest that the
+//! manifest gives them, and are no more than the limits below.
+
+mod scan;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt as _;
 use oci_client::RegistryOperation;
+use oci_client::errors::{DigestError, OciDistributionError};
 use oci_client::manifest::{OciDescriptor, OciImageManifest, OciManifest};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::config::ImageConfig;
-use crate::layer::{Layer, digest_of_file};
+use crate::layer::{GZIP_LAYER, Layer, digest_of_file};
 use crate::plan::LayerKind;
 use crate::platform::Platform;
 use crate::reference::ImageName;
 use crate::registry::{Registry, RegistryError, RegistrySettings};
 use crate::{Progress, Report};
+use scan::{Contents, Folders};
 
 /// A configuration beyond this many bytes is not read.
-const CONFIG_LIMIT: i64 = 8 << 20;
+const CONFIG_LIMIT: u64 = 8 << 20;
+
+/// The layers of a base may have this many bytes together, compressed.
+const LAYERS_LIMIT: u64 = 64 << 30;
+
+/// Engines run images of 127 layers; three are for what is put on the base.
+const LAYER_COUNT_LIMIT: usize = 127 - 3;
+
+/// What is being done.
+const ACTION: &str = "pull the base image";
 
 /// A base image on this machine.
 #[derive(Clone, Debug)]
@@ -26,6 +42,8 @@ pub struct Base {
     pub(crate) digest: String,
     pub(crate) config: ImageConfig,
     pub(crate) layers: Vec<Layer>,
+    /// The names of the libraries that its loader finds.
+    pub(crate) libraries: BTreeSet<String>,
 }
 
 /// Why a base image cannot be used.
@@ -70,10 +88,14 @@ impl BaseError {
             Self::OtherPlatform { .. } => {
                 Some("choose another base image, or another --platform".to_owned())
             }
-            Self::Unusable { .. } => None,
+            Self::Unusable { .. } => {
+                Some("choose another base image, or pull this one anew with Docker and push it".to_owned())
+            }
             Self::NoLibrary { .. } => Some(
                 "choose a base image with the GNU C library and the C++ one (such as Debian's), or none: \
-                 without --base-image the libraries of this machine go into the image"
+                 without --base-image the libraries of this machine go into the image. Libraries are \
+                 looked for in the usual folders and in those of LD_LIBRARY_PATH; folders that only its \
+                 /etc/ld.so.conf names are not known here"
                     .to_owned(),
             ),
         }
@@ -91,30 +113,33 @@ pub async fn pull_base(
     folder: &Path,
     report: &Report,
 ) -> Result<Base, BaseError> {
-    const ACTION: &str = "pull the base image";
-    let registry = Registry::new(image, settings)?;
-    registry.log_in(RegistryOperation::Pull, ACTION).await?;
+    let registry = Registry::connect(image, settings, RegistryOperation::Pull, ACTION).await?;
     let (manifest, digest) = manifest(&registry, platform).await?;
+    check(&registry, &manifest)?;
     std::fs::create_dir_all(folder).map_err(|source| RegistryError::File {
         action: "create the folder",
         path: folder.to_owned(),
         source,
     })?;
     let config = config(&registry, &manifest, platform, folder).await?;
+    let folders = Folders::new(platform, config.variable("LD_LIBRARY_PATH"));
+    let mut contents = Contents::default();
     let mut layers = Vec::new();
     for (layer, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
         let path = blob(&registry, layer, folder, report).await?;
         layers.push(Layer {
             kind: LayerKind::Base,
             comment: image.to_string(),
-            media_type: oci_media_type(&layer.media_type),
+            media_type: oci_media_type(&registry, &layer.media_type)?.to_owned(),
             digest: layer.digest.clone(),
             diff_id: diff_id.clone(),
-            bytes: layer.size as u64,
-            unpacked_bytes: unpacked_bytes(&path).map_err(|source| RegistryError::File {
-                action: "unpack",
-                path: path.clone(),
-                source,
+            bytes: size(&registry, layer)?,
+            unpacked_bytes: contents.add(&path, &folders).map_err(|source| {
+                RegistryError::File {
+                    action: "unpack",
+                    path: path.clone(),
+                    source,
+                }
             })?,
             path,
         });
@@ -124,7 +149,33 @@ pub async fn pull_base(
         digest,
         config,
         layers,
+        libraries: contents.libraries(),
     })
+}
+
+/// Refuses, before anything of it is pulled, what cannot be a base.
+fn check(registry: &Registry<'_>, manifest: &OciImageManifest) -> Result<(), BaseError> {
+    if manifest.layers.len() > LAYER_COUNT_LIMIT {
+        return Err(unusable(registry, "it has too many layers"));
+    }
+    if size(registry, &manifest.config)? > CONFIG_LIMIT {
+        return Err(unusable(registry, "its configuration is too large"));
+    }
+    let mut bytes: u64 = 0;
+    for layer in &manifest.layers {
+        oci_media_type(registry, &layer.media_type)?;
+        bytes = bytes.saturating_add(size(registry, layer)?);
+    }
+    if bytes > LAYERS_LIMIT {
+        return Err(unusable(registry, "its layers are too large"));
+    }
+    Ok(())
+}
+
+/// The size of a part, in bytes.
+fn size(registry: &Registry<'_>, descriptor: &OciDescriptor) -> Result<u64, BaseError> {
+    u64::try_from(descriptor.size)
+        .map_err(|_| unusable(registry, "the size of a part of it is below nothing"))
 }
 
 /// The manifest for one platform, and its digest.
@@ -132,7 +183,6 @@ async fn manifest(
     registry: &Registry<'_>,
     platform: Platform,
 ) -> Result<(OciImageManifest, String), BaseError> {
-    const ACTION: &str = "pull the base image";
     let pull = |reference| async move {
         let pulled = registry
             .client
@@ -177,9 +227,6 @@ async fn config(
     platform: Platform,
     folder: &Path,
 ) -> Result<ImageConfig, BaseError> {
-    if manifest.config.size > CONFIG_LIMIT {
-        return Err(unusable(registry, "its configuration is too large"));
-    }
     let path = blob(registry, &manifest.config, folder, &crate::silent()).await?;
     let text = std::fs::read(&path).map_err(|source| RegistryError::File {
         action: "read",
@@ -207,7 +254,7 @@ async fn config(
     Ok(config)
 }
 
-/// The file of a blob; pulled when it is not there. Its digest has been checked.
+/// The file of a blob; pulled when it is not there. Its size and its digest have been checked.
 async fn blob(
     registry: &Registry<'_>,
     descriptor: &OciDescriptor,
@@ -221,7 +268,9 @@ async fn blob(
     let hexadecimal =
         hexadecimal.ok_or_else(|| unusable(registry, "a digest in it is no SHA-256 digest"))?;
     let path = folder.join(format!("base-{hexadecimal}"));
-    if digest_of_file(&path).is_ok_and(|(found, _)| found == *digest) {
+    let bytes = size(registry, descriptor)?;
+    let is_whole = |found: (String, u64)| found.0 == *digest && found.1 == bytes;
+    if digest_of_file(&path).is_ok_and(is_whole) {
         return Ok(path);
     }
     let unwritable = |source| RegistryError::File {
@@ -231,34 +280,38 @@ async fn blob(
     };
     let staged = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
     let mut file = tokio::fs::File::from_std(staged.reopen().map_err(unwritable)?);
-    let failed = registry.failed("pull the base image");
+    let failed = registry.failed(ACTION);
     let mut stream = registry
         .client
         .pull_blob_stream(registry.image.reference(), descriptor)
         .await
         .map_err(&failed)?
         .stream;
-    let mut done_bytes = 0;
-    while let Some(piece) = stream
-        .try_next()
-        .await
-        .map_err(|error| failed(error.into()))?
-    {
+    let mut done_bytes: u64 = 0;
+    while let Some(piece) = stream.try_next().await.map_err(|error| {
+        match error.get_ref() {
+            // The client's word for it names what it is, and not where.
+            Some(inner) if inner.is::<DigestError>() => other_digest(registry),
+            _ => failed(OciDistributionError::from(error)).into(),
+        }
+    })? {
+        done_bytes = done_bytes.saturating_add(piece.len() as u64);
+        if done_bytes > bytes {
+            return Err(other_size(registry));
+        }
         file.write_all(&piece).await.map_err(unwritable)?;
-        done_bytes += piece.len() as u64;
         report(Progress {
             what: "base",
             done_bytes,
-            total_bytes: descriptor.size as u64,
+            total_bytes: bytes,
         });
     }
     file.flush().await.map_err(unwritable)?;
-    let (found, _) = digest_of_file(staged.path()).map_err(unwritable)?;
-    if found != *digest {
-        return Err(unusable(
-            registry,
-            "a part of it has another digest than it should",
-        ));
+    if done_bytes != bytes {
+        return Err(other_size(registry));
+    }
+    if !is_whole(digest_of_file(staged.path()).map_err(unwritable)?) {
+        return Err(other_digest(registry));
     }
     staged
         .persist(&path)
@@ -266,36 +319,26 @@ async fn blob(
     Ok(path)
 }
 
+fn other_size(registry: &Registry<'_>) -> BaseError {
+    unusable(registry, "a part of it has another size than it should")
+}
+
+fn other_digest(registry: &Registry<'_>) -> BaseError {
+    unusable(registry, "a part of it has another digest than it should")
+}
+
 /// The name of the specification for a type that Docker named before there was one.
-fn oci_media_type(media_type: &str) -> String {
+fn oci_media_type(registry: &Registry<'_>, media_type: &str) -> Result<&'static str, BaseError> {
+    const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
     match media_type {
-        "application/vnd.docker.image.rootfs.diff.tar.gzip" => crate::layer::GZIP_LAYER,
-        "application/vnd.docker.image.rootfs.diff.tar" => "application/vnd.oci.image.layer.v1.tar",
-        other => other,
+        "application/vnd.docker.image.rootfs.diff.tar.gzip" | GZIP_LAYER => Ok(GZIP_LAYER),
+        "application/vnd.docker.image.rootfs.diff.tar" | TAR => Ok(TAR),
+        other if other.ends_with("zstd") => Err(unusable(
+            registry,
+            "its layers are compressed with zstd, and must be with gzip",
+        )),
+        _ => Err(unusable(registry, "a layer of it is of an unknown type")),
     }
-    .to_owned()
-}
-
-/// The archive inside a layer.
-fn archive(path: &Path) -> std::io::Result<tar::Archive<Box<dyn std::io::Read>>> {
-    use std::io::{BufRead as _, BufReader};
-    let mut file = BufReader::new(std::fs::File::open(path)?);
-    let is_gzip = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    let reader: Box<dyn std::io::Read> = if is_gzip {
-        Box::new(flate2::bufread::MultiGzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
-    Ok(tar::Archive::new(reader))
-}
-
-fn unpacked_bytes(path: &Path) -> std::io::Result<u64> {
-    let mut archive = archive(path)?;
-    let mut bytes = 0;
-    for entry in archive.entries()? {
-        bytes += entry?.header().size()?;
-    }
-    Ok(bytes)
 }
 
 impl Base {
@@ -304,40 +347,29 @@ impl Base {
         (self.name.clone(), self.digest.clone())
     }
 
-    /// Whether everything is there that a program and its libraries need, by the names of files.
+    /// Whether everything is there that a program and its libraries need, by the names of files in the
+    /// folders in which the loader looks.
     ///
     /// # Errors
-    /// When a library is not, or a layer cannot be read.
+    /// When a library is not.
     pub(crate) fn has<'a>(
         &self,
-        needed: impl Iterator<Item = (&'a str, &'a str)>,
+        mut needed: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<(), BaseError> {
-        let mut names = BTreeSet::new();
-        for layer in &self.layers {
-            let unreadable = |source| RegistryError::File {
-                action: "unpack",
-                path: layer.path.clone(),
-                source,
-            };
-            let mut archive = archive(&layer.path).map_err(unreadable)?;
-            for entry in archive.entries().map_err(unreadable)? {
-                let entry = entry.map_err(unreadable)?;
-                let path = entry.path().map_err(unreadable)?;
-                if let Some(name) = path.file_name() {
-                    names.insert(name.to_string_lossy().into_owned());
-                }
-            }
-        }
-        for (library, needed_by) in needed {
+        let is_absent = |library: &str| {
             let name = library.rsplit('/').next().unwrap_or(library);
-            if !names.contains(name) {
-                return Err(BaseError::NoLibrary {
-                    image: self.name.clone(),
-                    library: library.to_owned(),
-                    needed_by: needed_by.to_owned(),
-                });
-            }
+            !self.libraries.contains(name)
+        };
+        match needed.find(|(library, _)| is_absent(library)) {
+            None => Ok(()),
+            Some((library, needed_by)) => Err(BaseError::NoLibrary {
+                image: self.name.clone(),
+                library: library.to_owned(),
+                needed_by: needed_by.to_owned(),
+            }),
         }
-        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

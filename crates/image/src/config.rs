@@ -23,6 +23,9 @@ pub(crate) const GROUP: u32 = 10001;
 /// The port that the server listens on: what `SageMaker` asks for.
 pub const PORT: u16 = 8080;
 
+/// How many seconds a server that is stopped takes to answer what has begun: Docker ends it after 10.
+const DRAIN_SECONDS: u64 = 8;
+
 /// How long, in seconds, between two checks of health.
 pub const HEALTHCHECK_SECONDS: u64 = 10;
 
@@ -44,11 +47,11 @@ pub(crate) struct ImageConfig {
     created: Option<String>,
     architecture: String,
     os: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     config: RunConfig,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     pub(crate) rootfs: RootFs,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     history: Vec<History>,
     #[serde(flatten)]
     other: BTreeMap<String, serde_json::Value>,
@@ -59,47 +62,60 @@ impl ImageConfig {
     pub(crate) fn platform(&self) -> String {
         format!("{}/{}", self.os, self.architecture)
     }
+
+    /// A variable that programs are started with.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let variables = self.config.env.iter();
+        variables
+            .filter_map(|variable| variable.split_once('='))
+            .find_map(|(found, value)| (found == name).then_some(value))
+    }
 }
 
+/// What programs are started with. Images that no Dockerfile made have `null` for any of these.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct RunConfig {
+    #[serde(deserialize_with = "or_nothing")]
     user: String,
-    exposed_ports: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
+    #[serde(deserialize_with = "or_nothing")]
+    exposed_ports: BTreeMap<String, serde_json::Value>,
+    #[serde(deserialize_with = "or_nothing")]
     env: Vec<String>,
     #[serde(deserialize_with = "or_nothing")]
     entrypoint: Vec<String>,
     #[serde(deserialize_with = "or_nothing")]
     cmd: Vec<String>,
+    #[serde(deserialize_with = "or_nothing")]
     working_dir: String,
     #[serde(deserialize_with = "or_nothing")]
     labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_nothing")]
     stop_signal: String,
+    /// Never that of a base image: it asks for the health of another program.
+    #[serde(deserialize_with = "passed_over")]
     healthcheck: Option<Healthcheck>,
     #[serde(flatten)]
     other: BTreeMap<String, serde_json::Value>,
 }
 
 /// Docker's `HEALTHCHECK`; times in nanoseconds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Healthcheck {
     test: Vec<String>,
-    #[serde(default)]
     interval: u64,
-    #[serde(default)]
     timeout: u64,
-    #[serde(default)]
     start_period: u64,
-    #[serde(default)]
     retries: u64,
 }
 
 /// The archives that the layers hold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RootFs {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "or_nothing")]
     kind: String,
+    #[serde(default, deserialize_with = "or_nothing")]
     pub(crate) diff_ids: Vec<String>,
 }
 
@@ -120,6 +136,15 @@ where
     T: Default + Deserialize<'de>,
 {
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads anything, and keeps none of it.
+fn passed_over<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default,
+{
+    serde::de::IgnoredAny::deserialize(deserializer).map(|_| T::default())
 }
 
 /// The texts of an image, and their digests.
@@ -223,6 +248,7 @@ fn run_config(config: &mut RunConfig, description: &Description, on_base: bool, 
         ("MLFLOW_PORT", PORT.to_string()),
         ("MLRS_MODEL", MODEL_PATH.to_owned()),
         ("MLRS_CACHE_DIR", "/tmp/mlrs".to_owned()),
+        ("MLRS_DRAIN", DRAIN_SECONDS.to_string()),
     ];
     if !on_base {
         variables.push(("PATH", "/usr/local/bin".to_owned()));
@@ -242,11 +268,16 @@ fn run_config(config: &mut RunConfig, description: &Description, on_base: bool, 
     config.user = format!("{USER}:{GROUP}");
     config
         .exposed_ports
-        .insert(format!("{PORT}/tcp"), serde_json::Map::new());
+        .insert(format!("{PORT}/tcp"), serde_json::json!({}));
     config.entrypoint = vec![BINARY_PATH.to_owned()];
     config.cmd = vec!["serve".to_owned(), MODEL_PATH.to_owned()];
     "/".clone_into(&mut config.working_dir);
     "SIGTERM".clone_into(&mut config.stop_signal);
+    // What a base says of itself is not true of the image on it, and its triggers are for a Dockerfile.
+    config
+        .labels
+        .retain(|key, _| !key.starts_with("org.opencontainers.image."));
+    config.other.remove("OnBuild");
     config.labels.extend(description.labels.clone());
     config.healthcheck = Some(Healthcheck {
         test: ["CMD", BINARY_PATH, "healthcheck"]
@@ -317,4 +348,58 @@ fn quoted(value: &str) -> String {
     }
     text.push('"');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The configuration of `docker import`, with what else a base may bring.
+    const IMPORTED: &str = r#"{
+        "architecture": "amd64", "os": "linux", "created": null, "history": null,
+        "config": {
+            "User": null, "ExposedPorts": null, "Env": null, "Entrypoint": null, "Cmd": null,
+            "WorkingDir": null, "StopSignal": null, "Volumes": null,
+            "Healthcheck": {"Test": null, "Interval": -1},
+            "OnBuild": ["RUN false"],
+            "Labels": {"org.opencontainers.image.version": "24.04", "team": "images"}
+        },
+        "rootfs": {"type": "layers", "diff_ids": null},
+        "variant": "v2"
+    }"#;
+
+    #[test]
+    fn a_base_may_say_nothing_and_what_it_says_of_itself_is_not_taken_over() {
+        let config: ImageConfig = serde_json::from_str(IMPORTED).unwrap();
+        assert_eq!(config.platform(), "linux/amd64");
+        let base = Base {
+            name: "base:1".to_owned(),
+            digest: "sha256:0".to_owned(),
+            config,
+            layers: Vec::new(),
+            libraries: std::collections::BTreeSet::new(),
+        };
+        let platform = "linux/amd64".parse().unwrap();
+        let description = Description::default();
+        let config = image_config(platform, &description, &[], Some(&base), false);
+        let text = serde_json::to_value(&config).unwrap();
+        assert_eq!(text["variant"], "v2");
+        assert_eq!(
+            text["config"]["Labels"],
+            serde_json::json!({"team": "images"})
+        );
+        assert_eq!(text["config"]["Healthcheck"]["Test"][1], BINARY_PATH);
+        assert!(text["config"].get("OnBuild").is_none());
+        assert_eq!(config.variable("MLRS_MODEL"), Some(MODEL_PATH));
+        assert_eq!(config.variable("MLRS"), None);
+    }
+
+    #[test]
+    fn no_field_of_a_base_comes_twice() {
+        let config: ImageConfig = serde_json::from_str(IMPORTED).unwrap();
+        let text = serde_json::to_string(&config).unwrap();
+        for field in ["Healthcheck", "OnBuild", "Labels", "Env"] {
+            assert_eq!(text.matches(&format!("\"{field}\"")).count(), 1, "{text}");
+        }
+    }
 }

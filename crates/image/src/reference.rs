@@ -39,6 +39,20 @@ impl ImageName {
         self.reference.resolve_registry()
     }
 
+    /// Whether the name begins with a registry, as `docker.io/team/iris` does. Without one a name is
+    /// of Docker Hub for those who pull.
+    pub fn has_registry(&self) -> bool {
+        // The rule of Docker: what looks like a host is one.
+        self.text
+            .split_once('/')
+            .is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost")
+    }
+
+    /// Whether the name has a digest, so that it can only be of an image that is there.
+    pub fn has_digest(&self) -> bool {
+        self.reference.digest().is_some()
+    }
+
     /// The tag; an image that is named by its digest has none.
     pub fn tag(&self) -> Option<&str> {
         self.reference.tag()
@@ -97,6 +111,26 @@ mod tests {
             let name: ImageName = text.parse().unwrap();
             assert_eq!(name.to_string(), shown);
             assert_eq!(name.registry(), registry);
+        }
+    }
+
+    #[test]
+    fn a_name_tells_whether_it_has_a_registry_and_a_digest() {
+        for (text, has_registry) in [
+            ("iris:3", false),
+            ("team/iris", false),
+            ("docker.io/team/iris", true),
+            ("localhost/iris", true),
+            ("localhost:5000/iris:3", true),
+        ] {
+            let name: ImageName = text.parse().unwrap();
+            assert_eq!(name.has_registry(), has_registry, "{text}");
+            assert!(!name.has_digest());
+        }
+        let digest = "0".repeat(64);
+        for text in ["iris", "iris:3"] {
+            let name: ImageName = format!("{text}@sha256:{digest}").parse().unwrap();
+            assert!(name.has_digest());
         }
     }
 

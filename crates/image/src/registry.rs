@@ -1,31 +1,50 @@
 //! Registries: what a client of one needs to know, and the errors of talking to it.
 //!
 //! The protocol is the OCI distribution specification's, spoken by `oci-client`. Plain HTTP is for
-//! registries on this machine, and for those that the person who asks trusts so.
+//! registries on this machine, and for those that the person who asks trusts so by name.
 
+mod credentials;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use docker_credential::{CredentialRetrievalError, DockerCredential};
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, RegistryOperation};
+use reqwest::header::{AUTHORIZATION, LOCATION};
+use reqwest::{RequestBuilder, Response, StatusCode};
 
 use crate::reference::ImageName;
+use credentials::Credentials;
 
-/// How long a registry may take to accept a connection, and to say something.
-const PATIENCE: Duration = Duration::from_secs(30);
+const USER_AGENT: &str = concat!("mlrs/", env!("CARGO_PKG_VERSION"));
 
 /// How to talk to registries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrySettings {
-    /// Whether registries on other machines are spoken to without TLS.
-    pub plain_http: bool,
+    /// The registries on other machines that are spoken to without TLS: hosts, with their ports if they
+    /// have one, as names of images begin with them.
+    pub plain_http: BTreeSet<String>,
     /// Docker's `config.json`, which has credentials or the names of the programs that keep them.
     pub docker_config: Option<PathBuf>,
+    /// How long a registry may take to accept a connection, and to say something. An upload may stand
+    /// still for four times as long; a registry that has all of a part may take twenty times as long to
+    /// put it where it belongs.
+    pub patience: Duration,
+}
+
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        Self {
+            plain_http: BTreeSet::new(),
+            docker_config: None,
+            patience: Duration::from_secs(30),
+        }
+    }
 }
 
 /// Why a registry did not do what it was asked.
@@ -46,11 +65,23 @@ pub enum RegistryError {
         action: &'static str,
         /// The image.
         image: String,
+        /// The registry's host.
+        registry: String,
         /// Whether plain HTTP was spoken.
         plain_http: bool,
         /// What it said.
         #[source]
         source: Box<OciDistributionError>,
+    },
+    /// It took nothing more of what it was sent.
+    #[error("cannot push `{image}`: `{registry}` took nothing more for {} seconds", patience.as_secs_f64())]
+    Stalled {
+        /// The image.
+        image: String,
+        /// The registry's host.
+        registry: String,
+        /// How long was waited.
+        patience: Duration,
     },
     /// Something of the image cannot be read or written here.
     #[error("cannot {action} `{}`", path.display())]
@@ -69,32 +100,41 @@ impl RegistryError {
     /// What to do, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Credentials { registry, .. } => {
-                Some(format!("`docker login {registry}` once more"))
-            }
+            Self::Credentials { registry, .. } => Some(format!("{} once more", log_in(registry))),
             Self::File { source, .. } => crate::layer::disk_hint(source).map(str::to_owned),
+            Self::Stalled { .. } => Some(
+                "check the network and the registry's disk, and push again: parts that are there are not \
+                 sent twice"
+                    .to_owned(),
+            ),
             Self::Registry {
                 source,
                 plain_http,
-                image,
+                registry,
                 ..
-            } => registry_hint(source, *plain_http, image),
+            } => registry_hint(source, *plain_http, registry),
         }
     }
 }
 
-fn registry_hint(error: &OciDistributionError, plain_http: bool, image: &str) -> Option<String> {
-    let registry = image.split('/').next().unwrap_or(image);
+/// What gives Docker's configuration the credentials for a registry.
+fn log_in(registry: &str) -> String {
+    match registry {
+        "index.docker.io" => "`docker login`".to_owned(),
+        registry => format!("`docker login {registry}`"),
+    }
+}
+
+fn registry_hint(error: &OciDistributionError, plain_http: bool, registry: &str) -> Option<String> {
     let text = match Kind::of(error) {
         Kind::Unauthorized => {
-            format!("`docker login {registry}`, with an account that may do this")
+            format!("{}, with an account that may do this", log_in(registry))
         }
         Kind::Absent => "check the name, the tag and the platform".to_owned(),
         Kind::Away if plain_http => "check the registry's name and that it runs".to_owned(),
-        Kind::Away => {
-            "check the registry's name and that it runs; if it speaks plain HTTP, say --plain-http"
-                .to_owned()
-        }
+        Kind::Away => format!(
+            "check the registry's name and that it runs; if it speaks plain HTTP, say --plain-http {registry}"
+        ),
         Kind::Refused => "ask those who run the registry; nothing was tagged".to_owned(),
         Kind::Other => return None,
     };
@@ -147,55 +187,71 @@ impl Kind {
 
 /// A client for the registry of one image.
 pub(crate) struct Registry<'a> {
+    /// For all but the content of parts.
     pub(crate) client: Client,
+    /// For the content of parts. `reqwest` counts the time to an answer from the start of a request, so
+    /// whoever sends much with this watches over it.
+    pub(crate) uploads: Client,
     pub(crate) image: &'a ImageName,
     pub(crate) authentication: RegistryAuth,
+    /// What this program asks itself, where the client has no question for it.
+    http: reqwest::Client,
+    /// The token that the registry gave, if it gives such.
+    token: Option<String>,
     plain_http: bool,
 }
 
 impl<'a> Registry<'a> {
-    /// Prepares to talk to it; nothing is sent.
-    pub(crate) fn new(
+    /// Introduces itself.
+    ///
+    /// # Errors
+    /// When there is no registry, or it refuses whoever asks. One that wants a name and a password with
+    /// each question is not asked yet.
+    pub(crate) async fn connect(
         image: &'a ImageName,
         settings: &RegistrySettings,
-    ) -> Result<Self, RegistryError> {
-        let registry = image.registry();
-        let plain_http = settings.plain_http || is_loopback(registry);
-        let protocol = if plain_http {
-            ClientProtocol::Http
-        } else {
-            ClientProtocol::Https
-        };
-        let client = Client::new(ClientConfig {
-            protocol,
-            use_monolithic_push: true,
-            connect_timeout: Some(PATIENCE),
-            read_timeout: Some(PATIENCE),
-            user_agent: concat!("mlrs/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        });
-        Ok(Self {
-            client,
-            image,
-            authentication: credentials(registry, settings)?,
-            plain_http,
-        })
-    }
-
-    /// Introduces itself.
-    pub(crate) async fn log_in(
-        &self,
         operation: RegistryOperation,
         action: &'static str,
-    ) -> Result<(), RegistryError> {
-        self.client
-            .store_auth_if_needed(self.image.registry(), &self.authentication)
-            .await;
-        self.client
-            .auth(self.image.reference(), &self.authentication, operation)
-            .await
-            .map_err(|error| self.failed(action)(error))?;
-        Ok(())
+    ) -> Result<Self, RegistryError> {
+        let host = image.registry();
+        let plain_http = is_loopback(host) || settings.plain_http.contains(host);
+        let failed = failure(image, plain_http, action);
+        let client = |read_timeout| {
+            Client::try_from(client_config(
+                host,
+                plain_http,
+                settings.patience,
+                read_timeout,
+            ))
+        };
+        let http = http_client(host, settings.patience).map_err(|error| failed(error.into()))?;
+        let mut registry = Self {
+            client: client(Some(settings.patience)).map_err(&failed)?,
+            uploads: client(None).map_err(&failed)?,
+            image,
+            authentication: RegistryAuth::Anonymous,
+            http,
+            token: None,
+            plain_http,
+        };
+        registry.uploads.tokens = registry.client.tokens.clone();
+        registry.authentication = match credentials::find(host, settings)? {
+            Credentials::Known(known) => known,
+            Credentials::Identity(identity) => {
+                let (http, origin) = (&registry.http, registry.origin());
+                credentials::exchange(http, &origin, image, operation, &identity, &failed).await?
+            }
+        };
+        for client in [&registry.client, &registry.uploads] {
+            client
+                .store_auth_if_needed(host, &registry.authentication)
+                .await;
+        }
+        let token = registry
+            .client
+            .auth(image.reference(), &registry.authentication, operation);
+        registry.token = token.await.map_err(&failed)?;
+        Ok(registry)
     }
 
     /// Says what was being done when the registry refused.
@@ -203,14 +259,124 @@ impl<'a> Registry<'a> {
         &self,
         action: &'static str,
     ) -> impl Fn(OciDistributionError) -> RegistryError + use<> {
-        let image = self.image.to_string();
-        let plain_http = self.plain_http;
-        move |source| RegistryError::Registry {
-            action,
-            image: image.clone(),
-            plain_http,
-            source: Box::new(source),
+        failure(self.image, self.plain_http, action)
+    }
+
+    fn origin(&self) -> String {
+        let scheme = if self.plain_http { "http" } else { "https" };
+        format!("{scheme}://{}", self.image.registry())
+    }
+
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        match (&self.token, &self.authentication) {
+            (Some(token), _) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+            (None, RegistryAuth::Basic(name, password)) => request.basic_auth(name, Some(password)),
+            (None, _) => request,
         }
+    }
+
+    /// Begins to push a part and gives it up at once: the only question whose answer tells whether
+    /// this may be done.
+    async fn try_push(&self) -> Result<(), OciDistributionError> {
+        let repository = self.image.reference().repository();
+        let url = format!("{}/v2/{repository}/blobs/uploads/", self.origin());
+        // Some registries want to be told that nothing follows.
+        let request = self.http.post(url).header("content-length", "0");
+        let answer = self.authorized(request).send().await?;
+        if answer.status() != StatusCode::ACCEPTED {
+            return Err(OciDistributionError::ServerError {
+                code: answer.status().as_u16(),
+                url: answer.url().to_string(),
+                message: "no upload can be begun".to_owned(),
+            });
+        }
+        self.give_up(&answer).await;
+        Ok(())
+    }
+
+    /// Ends an upload that was begun. Registries do so themselves after a while, so a failure is none.
+    async fn give_up(&self, begun: &Response) {
+        let location = begun.headers().get(LOCATION);
+        let location = location.and_then(|location| location.to_str().ok());
+        let Some(url) = location.and_then(|location| begun.url().join(location).ok()) else {
+            return;
+        };
+        // Credentials are for the registry alone.
+        if url.origin() == begun.url().origin() {
+            let _ = self.authorized(self.http.delete(url)).send().await;
+        }
+    }
+}
+
+/// Finds out whether an image can be pushed, before it is made.
+///
+/// # Errors
+/// When the registry cannot be reached, or does not let this account push there.
+pub async fn check_push(
+    image: &ImageName,
+    settings: &RegistrySettings,
+) -> Result<(), RegistryError> {
+    const ACTION: &str = "push";
+    let registry = Registry::connect(image, settings, RegistryOperation::Push, ACTION).await?;
+    registry.try_push().await.map_err(registry.failed(ACTION))
+}
+
+/// Says what was being done when the registry refused.
+fn failure(
+    image: &ImageName,
+    plain_http: bool,
+    action: &'static str,
+) -> impl Fn(OciDistributionError) -> RegistryError + use<> {
+    let registry = image.registry().to_owned();
+    let image = image.to_string();
+    move |source| RegistryError::Registry {
+        action,
+        image: image.clone(),
+        registry: registry.clone(),
+        plain_http,
+        source: Box::new(source),
+    }
+}
+
+fn client_config(
+    host: &str,
+    plain_http: bool,
+    patience: Duration,
+    read_timeout: Option<Duration>,
+) -> ClientConfig {
+    let protocol = if plain_http {
+        ClientProtocol::Http
+    } else {
+        ClientProtocol::Https
+    };
+    // A proxy cannot reach this machine, and is not to see its passwords. The client takes those of the
+    // system unless it is given one; this one is used for no host.
+    let (proxy, no_proxy) = if is_loopback(host) {
+        (Some("http://localhost"), Some("*,0.0.0.0/0,::/0"))
+    } else {
+        (None, None)
+    };
+    ClientConfig {
+        protocol,
+        use_monolithic_push: true,
+        connect_timeout: Some(patience),
+        read_timeout,
+        http_proxy: proxy.map(str::to_owned),
+        no_proxy: no_proxy.map(str::to_owned),
+        user_agent: USER_AGENT,
+        ..ClientConfig::default()
+    }
+}
+
+fn http_client(host: &str, patience: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    let builder = reqwest::Client::builder()
+        .connect_timeout(patience)
+        .read_timeout(patience)
+        .user_agent(USER_AGENT);
+    if is_loopback(host) {
+        builder.no_proxy().build()
+    } else {
+        builder.build()
     }
 }
 
@@ -227,49 +393,6 @@ fn is_loopback(registry: &str) -> bool {
         || host
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback())
-}
-
-/// What Docker's configuration has for a registry.
-fn credentials(registry: &str, settings: &RegistrySettings) -> Result<RegistryAuth, RegistryError> {
-    let Some(path) = settings
-        .docker_config
-        .as_ref()
-        .filter(|path| path.is_file())
-    else {
-        return Ok(RegistryAuth::Anonymous);
-    };
-    let file = std::fs::File::open(path).map_err(|source| RegistryError::File {
-        action: "read",
-        path: path.clone(),
-        source,
-    })?;
-    // Docker keeps those of its own registry under an address from its first days.
-    let server = match registry {
-        "index.docker.io" => "https://index.docker.io/v1/",
-        registry => registry,
-    };
-    match docker_credential::get_credential_from_reader(file, server) {
-        Ok(DockerCredential::UsernamePassword(name, password)) => {
-            Ok(RegistryAuth::Basic(name, password))
-        }
-        // The name that Docker gives to whoever has such a token.
-        Ok(DockerCredential::IdentityToken(token)) => {
-            Ok(RegistryAuth::Basic("<token>".to_owned(), token))
-        }
-        Err(
-            CredentialRetrievalError::NoCredentialConfigured
-            | CredentialRetrievalError::ConfigNotFound,
-        ) => Ok(RegistryAuth::Anonymous),
-        Err(error) => Err(RegistryError::Credentials {
-            registry: registry.to_owned(),
-            reason: match error {
-                CredentialRetrievalError::HelperFailure { helper, .. } => {
-                    format!("`{helper}` ended with an error")
-                }
-                error => format!("{error}, in `{}`", path.display()),
-            },
-        }),
-    }
 }
 
 #[cfg(test)]
@@ -297,47 +420,57 @@ mod tests {
         }
     }
 
-    fn authentication(config: &str, registry: &str) -> Result<RegistryAuth, RegistryError> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.json");
-        std::fs::write(&path, config).unwrap();
+    /// What is to be done when a registry refuses.
+    fn hint_when_refused(name: &str) -> String {
+        let failed = failure(&name.parse().unwrap(), false, "push");
+        let source = OciDistributionError::ServerError {
+            code: 401,
+            url: String::new(),
+            message: String::new(),
+        };
+        failed(source).hint().unwrap()
+    }
+
+    #[test]
+    fn hints_name_the_registry_and_not_the_image() {
+        assert_eq!(
+            hint_when_refused("registry.example:5000/team/iris:3"),
+            "`docker login registry.example:5000`, with an account that may do this"
+        );
+        assert_eq!(
+            hint_when_refused("iris:3"),
+            "`docker login`, with an account that may do this"
+        );
+    }
+
+    #[tokio::test]
+    async fn plain_http_is_for_the_registries_that_are_named() {
         let settings = RegistrySettings {
-            docker_config: Some(path),
+            plain_http: ["registry.invalid:5000".to_owned()].into(),
+            patience: Duration::from_secs(1),
             ..RegistrySettings::default()
         };
-        credentials(registry, &settings)
-    }
-
-    #[test]
-    fn credentials_come_from_the_configuration_of_docker() {
-        let config = r#"{"auths": {"registry.example": {"auth": "bmFtZTpzZWNyZXQ="}}}"#;
-        assert_eq!(
-            authentication(config, "registry.example").unwrap(),
-            RegistryAuth::Basic("name".to_owned(), "secret".to_owned())
-        );
-        assert_eq!(
-            authentication(config, "other.example").unwrap(),
-            RegistryAuth::Anonymous
-        );
-    }
-
-    #[test]
-    fn a_helper_that_fails_is_named_and_its_words_are_not_repeated() {
-        let config = r#"{"credHelpers": {"registry.example": "no-such-helper"}}"#;
-        let error = authentication(config, "registry.example").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("cannot read the credentials for `registry.example`")
-        );
-        assert_eq!(
-            error.hint().unwrap(),
-            "`docker login registry.example` once more"
-        );
-    }
-
-    #[test]
-    fn an_unreadable_configuration_is_an_error() {
-        assert!(authentication("{", "registry.example").is_err());
+        for (name, plain, hint) in [
+            ("registry.invalid:5000/iris:1", true, None),
+            (
+                "registry.invalid/iris:1",
+                false,
+                Some("say --plain-http registry.invalid"),
+            ),
+            (
+                "other.invalid:5000/iris:1",
+                false,
+                Some("say --plain-http other.invalid:5000"),
+            ),
+        ] {
+            let name: ImageName = name.parse().unwrap();
+            let error = check_push(&name, &settings).await.unwrap_err();
+            let shown = error.hint().unwrap();
+            assert_eq!(shown.split("; if it speaks plain HTTP, ").nth(1), hint);
+            assert!(matches!(
+                error,
+                RegistryError::Registry { plain_http, .. } if plain_http == plain
+            ));
+        }
     }
 }

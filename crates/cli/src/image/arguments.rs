@@ -33,9 +33,15 @@ pub(crate) struct BuildArguments {
     pub(crate) output: Option<String>,
     #[command(flatten)]
     pub(crate) parts: PartArguments,
-    /// Speak plain HTTP to registries that are not on this machine
-    #[arg(long)]
-    pub(crate) plain_http: bool,
+    /// Speak plain HTTP to a registry.
+    #[arg(
+        long,
+        value_name = "HOST",
+        value_parser = host,
+        help = "Speak plain HTTP to this registry, such as registry.example:5000; may be repeated. \
+                Registries on this machine need no such word"
+    )]
+    pub(crate) plain_http: Vec<String>,
     /// Write a bill of materials.
     #[arg(
         long,
@@ -52,8 +58,8 @@ impl BuildArguments {
     /// How to talk to registries.
     pub(crate) fn registry(&self) -> RegistrySettings {
         RegistrySettings {
-            plain_http: self.plain_http,
-            docker_config: super::docker_config(),
+            plain_http: self.plain_http.iter().cloned().collect(),
+            ..super::registries()
         }
     }
 }
@@ -84,6 +90,14 @@ pub(crate) struct PartArguments {
     pub(crate) engine: EngineArguments,
     #[command(flatten)]
     pub(crate) cache: CacheArguments,
+}
+
+/// A registry as names of images begin with it.
+fn host(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('/') {
+        return Err("a registry is HOST or HOST:PORT".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn platform(text: &str) -> Result<Platform, String> {

@@ -50,7 +50,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
 pub(crate) fn build(arguments: &BuildArguments) -> anyhow::Result<()> {
     let name: ImageName = arguments.tag.parse()?;
     let registry = arguments.registry();
-    let target = runtime()?.block_on(Target::choose(arguments.output.as_deref()))?;
+    let output = arguments.output.as_deref();
+    let target = runtime()?.block_on(Target::choose(output, &name, &registry))?;
     let work = Work::new(&arguments.parts, &registry)?;
     let (image, settings, chosen) = work.image()?;
     if let Some(file) = &arguments.sbom {
@@ -62,16 +63,31 @@ pub(crate) fn build(arguments: &BuildArguments) -> anyhow::Result<()> {
 
 /// Builds an image into the Docker engine, and prints nothing of it.
 pub(crate) fn into_docker(parts: &PartArguments, name: &ImageName) -> anyhow::Result<()> {
-    let registry = RegistrySettings::default();
-    let target = runtime()?.block_on(Target::choose(None))?;
+    let registry = registries();
+    let target = runtime()?.block_on(Target::choose(None, name, &registry))?;
     let work = Work::new(parts, &registry)?;
     let (image, ..) = work.image()?;
+    for warning in &image.warnings {
+        tracing::warn!(warning, "the image lacks something");
+    }
     work.send(&target, &image, name).map(drop)
 }
 
 /// Writes the folder to build the same image from with Docker.
 pub(crate) fn generate_dockerfile(parts: &PartArguments, folder: &Path) -> anyhow::Result<()> {
-    let registry = RegistrySettings::default();
+    let option = match parts {
+        parts if parts.base_image.is_some() => Some("--base-image"),
+        parts if parts.sysroot != Path::new("/") => Some("--sysroot"),
+        _ => None,
+    };
+    if let Some(option) = option {
+        return Err(hinted(
+            format!("a Dockerfile is not made with {option}"),
+            "it takes its libraries from the image that its FROM names: change that line, or build the \
+             image with `mlrs image build`",
+        ));
+    }
+    let registry = registries();
     let work = Work::new(parts, &registry)?;
     let (_chosen, settings) = work.settings()?;
     Ok(mlrs_image::output::write_context(&settings, folder)?)
@@ -120,6 +136,8 @@ struct Chosen {
     flavor: Option<String>,
     backend: Option<&'static str>,
     engine: Option<Engine>,
+    /// Why the image has less than it might.
+    warning: Option<String>,
 }
 
 impl<'a> Work<'a> {
@@ -136,7 +154,8 @@ impl<'a> Work<'a> {
     fn image(&self) -> anyhow::Result<(Image, BuildSettings, Chosen)> {
         let (chosen, settings) = self.settings()?;
         let cache = LayerCache::new(self.folder.clone());
-        let image = mlrs_image::build(&settings, &cache, &self.report)?;
+        let mut image = mlrs_image::build(&settings, &cache, &self.report)?;
+        image.warnings.extend(chosen.warning.clone());
         cache.prune();
         Ok((image, settings, chosen))
     }
@@ -188,12 +207,7 @@ impl<'a> Work<'a> {
         let parts = self.parts;
         let library = Library::find(&parts.engine, &parts.cache, platform)?;
         let Some(uri) = &parts.model else {
-            return Ok(Chosen {
-                source: None,
-                flavor: None,
-                backend: None,
-                engine: library.for_image.ok(),
-            });
+            return Ok(generic(library.for_image));
         };
         let source = source::open(uri, &parts.cache)?;
         let candidates = library.here.candidates(parts.cache.folder().ok());
@@ -208,7 +222,22 @@ impl<'a> Work<'a> {
             flavor: Some(loaded.flavor),
             backend: Some(loaded.backend),
             engine,
+            warning: None,
         })
+    }
+}
+
+/// What an image takes that has no model yet: ONNX Runtime, where there is one.
+fn generic(engine: anyhow::Result<Engine>) -> Chosen {
+    let warning = engine.as_ref().err().map(|error| {
+        format!("without ONNX Runtime the image serves only models that tract serves: {error}")
+    });
+    Chosen {
+        source: None,
+        flavor: None,
+        backend: None,
+        engine: engine.ok(),
+        warning,
     }
 }
 
@@ -258,6 +287,14 @@ fn located(arguments: &EngineArguments, cache: &CacheArguments) -> anyhow::Resul
         library: located,
         version: Some(version),
     })
+}
+
+/// How to talk to registries, unless more is said.
+fn registries() -> RegistrySettings {
+    RegistrySettings {
+        docker_config: docker_config(),
+        ..RegistrySettings::default()
+    }
 }
 
 /// Docker's configuration of this user.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mlrs_image::output::{self, Pushed};
-use mlrs_image::registry::RegistrySettings;
+use mlrs_image::registry::{self, RegistrySettings};
 use mlrs_image::{Image, ImageName, Report};
 
 use crate::failure::hinted;
@@ -30,15 +30,33 @@ pub(super) struct Sent {
 }
 
 impl Target {
-    /// The target that was named; else a Docker engine, if one answers.
-    pub(super) async fn choose(named: Option<&str>) -> anyhow::Result<Self> {
+    /// The target that was named; else a Docker engine, if one answers. Whether an image of this name
+    /// can go there is found out before minutes go into a large model.
+    pub(super) async fn choose(
+        named: Option<&str>,
+        name: &ImageName,
+        registry: &RegistrySettings,
+    ) -> anyhow::Result<Self> {
+        if name.has_digest() {
+            return Err(hinted(
+                format!("`{name}` names an image by its digest, which the build finds out"),
+                "give it a name and a tag: iris:3",
+            ));
+        }
         let target = match named {
             Some(named) => Self::parse(named)?,
             None => Self::Docker,
         };
-        // Found out before minutes go into a large model.
-        if target == Self::Docker {
-            output::connect(docker_host().as_deref()).await?;
+        match target {
+            Self::Docker => drop(output::connect(docker_host().as_deref()).await?),
+            Self::Registry if !name.has_registry() => {
+                return Err(hinted(
+                    format!("`{name}` does not say which registry it goes to"),
+                    "put the registry first: registry.example/team/iris:3; Docker Hub is docker.io",
+                ));
+            }
+            Self::Registry => registry::check_push(name, registry).await?,
+            Self::Layout(_) | Self::Archive(_) => {}
         }
         Ok(target)
     }
