@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use mlrs_testing::{ImageRegistry, skipped};
 
-use crate::build::{built, command, errors, iris, mlrs};
+use crate::build::{built, command, errors, iris, layers, mlrs};
 
 fn registry(what: &str) -> Option<ImageRegistry> {
     let started = ImageRegistry::start();
@@ -144,11 +144,12 @@ fn an_image_without_an_engine_says_so() {
         .env_remove("ORT_DYLIB_PATH")
         .env("MLRS_CACHE_DIR", folder.path());
     let image = built(&mut generic);
-    let warnings = image["warnings"].to_string();
-    assert!(
-        warnings.contains("without ONNX Runtime the image serves only models that tract serves"),
-        "{warnings}"
-    );
+    // Some machines have one among the libraries of the system.
+    let has_engine = layers(&image).iter().any(|(layer, _)| layer == "engine");
+    let warned = image["warnings"]
+        .to_string()
+        .contains("without ONNX Runtime the image serves only models that tract serves");
+    assert_ne!(has_engine, warned, "{image}");
 }
 
 #[test]
