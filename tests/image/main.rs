@@ -9,12 +9,14 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod bases;
 mod build;
 mod commands;
 mod deployments;
 mod failures;
 mod outputs;
 mod platform;
+mod registries;
 mod same;
 mod served;
 mod team;

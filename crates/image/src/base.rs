@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt as _;
-use oci_client::RegistryOperation;
 use oci_client::errors::{DigestError, OciDistributionError};
 use oci_client::manifest::{OciDescriptor, OciImageManifest, OciManifest};
+use oci_client::{Reference, RegistryOperation};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::config::ImageConfig;
-use crate::layer::{GZIP_LAYER, Layer, digest_of_file};
+use crate::layer::{GZIP_LAYER, Layer, digest_of, digest_of_file};
 use crate::plan::LayerKind;
 use crate::platform::Platform;
 use crate::reference::ImageName;
@@ -183,13 +183,8 @@ async fn manifest(
     registry: &Registry<'_>,
     platform: Platform,
 ) -> Result<(OciImageManifest, String), BaseError> {
-    let pull = |reference| async move {
-        let pulled = registry
-            .client
-            .pull_manifest(&reference, &registry.authentication);
-        pulled.await.map_err(registry.failed(ACTION))
-    };
-    let (found, digest) = pull(registry.image.reference().clone()).await?;
+    let reference = registry.image.reference();
+    let (found, digest) = pull_manifest(registry, reference).await?;
     let index = match found {
         OciManifest::Image(manifest) => return Ok((manifest, digest)),
         OciManifest::ImageIndex(index) => index,
@@ -204,14 +199,30 @@ async fn manifest(
         image: registry.image.to_string(),
         platform,
     })?;
-    let reference = registry
-        .image
-        .reference()
-        .clone_with_digest(entry.digest.clone());
-    match pull(reference).await? {
+    let reference = reference.clone_with_digest(entry.digest.clone());
+    match pull_manifest(registry, &reference).await? {
         (OciManifest::Image(manifest), digest) => Ok((manifest, digest)),
         (OciManifest::ImageIndex(_), _) => Err(unusable(registry, "its index names another index")),
     }
+}
+
+/// A manifest or an index, and its digest, which is that of the name if it has one.
+async fn pull_manifest(
+    registry: &Registry<'_>,
+    reference: &Reference,
+) -> Result<(OciManifest, String), BaseError> {
+    let text = registry.manifest(reference).await;
+    let text = text.map_err(registry.failed(ACTION))?;
+    let digest = digest_of(&text);
+    if reference.digest().is_some_and(|named| named != digest) {
+        return Err(unusable(
+            registry,
+            "its manifest has another digest than it should",
+        ));
+    }
+    let manifest = serde_json::from_slice(&text)
+        .map_err(|error| unusable(registry, format!("its manifest cannot be read: {error}")))?;
+    Ok((manifest, digest))
 }
 
 fn unusable(registry: &Registry<'_>, reason: impl Into<String>) -> BaseError {

@@ -3,6 +3,7 @@
 //! The protocol is the OCI distribution specification's, spoken by `oci-client`. Plain HTTP is for
 //! registries on this machine, and for those that the person who asks trusts so by name.
 
+mod ask;
 mod credentials;
 
 use std::collections::BTreeSet;
@@ -15,8 +16,6 @@ use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, RegistryOperation};
-use reqwest::header::{AUTHORIZATION, LOCATION};
-use reqwest::{RequestBuilder, Response, StatusCode};
 
 use crate::reference::ImageName;
 use credentials::Credentials;
@@ -265,46 +264,6 @@ impl<'a> Registry<'a> {
     fn origin(&self) -> String {
         let scheme = if self.plain_http { "http" } else { "https" };
         format!("{scheme}://{}", self.image.registry())
-    }
-
-    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        match (&self.token, &self.authentication) {
-            (Some(token), _) => request.header(AUTHORIZATION, format!("Bearer {token}")),
-            (None, RegistryAuth::Basic(name, password)) => request.basic_auth(name, Some(password)),
-            (None, _) => request,
-        }
-    }
-
-    /// Begins to push a part and gives it up at once: the only question whose answer tells whether
-    /// this may be done.
-    async fn try_push(&self) -> Result<(), OciDistributionError> {
-        let repository = self.image.reference().repository();
-        let url = format!("{}/v2/{repository}/blobs/uploads/", self.origin());
-        // Some registries want to be told that nothing follows.
-        let request = self.http.post(url).header("content-length", "0");
-        let answer = self.authorized(request).send().await?;
-        if answer.status() != StatusCode::ACCEPTED {
-            return Err(OciDistributionError::ServerError {
-                code: answer.status().as_u16(),
-                url: answer.url().to_string(),
-                message: "no upload can be begun".to_owned(),
-            });
-        }
-        self.give_up(&answer).await;
-        Ok(())
-    }
-
-    /// Ends an upload that was begun. Registries do so themselves after a while, so a failure is none.
-    async fn give_up(&self, begun: &Response) {
-        let location = begun.headers().get(LOCATION);
-        let location = location.and_then(|location| location.to_str().ok());
-        let Some(url) = location.and_then(|location| begun.url().join(location).ok()) else {
-            return;
-        };
-        // Credentials are for the registry alone.
-        if url.origin() == begun.url().origin() {
-            let _ = self.authorized(self.http.delete(url)).send().await;
-        }
     }
 }
 

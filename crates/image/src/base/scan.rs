@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::Path;
 
-use crate::parts::LIBRARY_FOLDER;
 use crate::platform::Platform;
 
 /// The layers of an image may unpack to this many bytes together.
@@ -39,7 +38,6 @@ impl Folders {
         let named = library_path.unwrap_or_default().split(':');
         folders.extend(
             named
-                .chain([LIBRARY_FOLDER])
                 .filter_map(|folder| clean(folder.as_bytes()))
                 .filter(|folder| !folder.is_empty()),
         );

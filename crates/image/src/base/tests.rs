@@ -7,7 +7,6 @@ use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
-use crate::layer::digest_of;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -246,6 +245,38 @@ async fn sizes_and_numbers_have_limits() {
     }
     let mut fake = Fake::new(&vec![small(); 125]).await;
     assert_eq!(fake.refused().await, "it has too many layers");
+}
+
+#[tokio::test]
+async fn manifests_are_what_they_should_be() {
+    let mut fake = Fake::new(&[small()]).await;
+    fake.serve("manifests/1", MANIFEST, vec![b' '; 9 << 20])
+        .await;
+    let folder = tempfile::tempdir().unwrap();
+    let error = fake.pull(folder.path()).await.unwrap_err();
+    let BaseError::Registry(RegistryError::Registry { source, .. }) = error else {
+        panic!("{error}");
+    };
+    assert!(source.to_string().contains("more than 8388608 bytes"));
+    let mut fake = Fake::new(&[small()]).await;
+    fake.serve("manifests/1", MANIFEST, b"{}".to_vec()).await;
+    let reason = fake.refused().await;
+    assert!(
+        reason.starts_with("its manifest cannot be read: "),
+        "{reason}"
+    );
+    // One that is not what the index says.
+    let mut fake = Fake::new(&[small()]).await;
+    let folder = tempfile::tempdir().unwrap();
+    fake.pull(folder.path()).await.unwrap();
+    let manifest = serde_json::to_vec(&fake.manifest).unwrap();
+    fake.server.reset().await;
+    let place = format!("manifests/{}", digest_of(&manifest));
+    fake.serve(&place, MANIFEST, b"{}".to_vec()).await;
+    assert_eq!(
+        fake.refused().await,
+        "its manifest has another digest than it should"
+    );
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
+use super::ask::limited;
 use super::{RegistryError, RegistrySettings};
 use crate::reference::ImageName;
 
@@ -149,7 +150,7 @@ pub(super) async fn exchange(
             return Err(failed(OciDistributionError::AuthenticationFailure(reason)));
         }
     }
-    let text = limited(answer).await.map_err(failed)?;
+    let text = limited(answer, ANSWER_LIMIT).await.map_err(failed)?;
     match serde_json::from_slice::<Answer>(&text) {
         Ok(answer) => Ok(RegistryAuth::Bearer(answer.access_token)),
         Err(_) => Err(refused(
@@ -175,19 +176,6 @@ fn bearer(answer: &Response) -> Option<(String, String)> {
             };
             Some((value("realm")?, value("service").unwrap_or_default()))
         })
-}
-
-/// The content of an answer, unless it is a flood.
-async fn limited(mut answer: Response) -> Result<Vec<u8>, OciDistributionError> {
-    let mut text = Vec::new();
-    while let Some(piece) = answer.chunk().await? {
-        text.extend_from_slice(&piece);
-        if text.len() > ANSWER_LIMIT {
-            let reason = "the answer of the account server is too large";
-            return Err(OciDistributionError::GenericError(Some(reason.to_owned())));
-        }
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
