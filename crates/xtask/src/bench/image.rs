@@ -211,10 +211,8 @@ fn installed_megabytes() -> anyhow::Result<f64> {
             let entry = entry?;
             let name = entry.file_name();
             let kind = entry.file_type()?;
-            // Installed with every environment; compiled when they are first used.
-            let is_own = ["pip", "setuptools", "__pycache__"]
-                .iter()
-                .any(|own| name == *own);
+            // Installed with every environment. What `pip` compiles while it installs is in the image.
+            let is_own = ["pip", "setuptools"].iter().any(|own| name == *own);
             if kind.is_dir() && !is_own {
                 waiting.push(entry.path());
             } else if kind.is_file() {
