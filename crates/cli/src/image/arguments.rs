@@ -31,8 +31,6 @@ pub(crate) struct BuildArguments {
                 `tar:FILE` or `registry` [default: docker]"
     )]
     pub(crate) output: Option<String>,
-    #[command(flatten)]
-    pub(crate) parts: PartArguments,
     /// Speak plain HTTP to a registry.
     #[arg(
         long,
@@ -52,6 +50,8 @@ pub(crate) struct BuildArguments {
     /// How to print what was built
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     pub(crate) format: OutputFormat,
+    #[command(flatten)]
+    pub(crate) parts: PartArguments,
 }
 
 impl BuildArguments {
@@ -87,9 +87,9 @@ pub(crate) struct PartArguments {
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     pub(crate) label: Vec<(String, String)>,
     #[command(flatten)]
-    pub(crate) engine: EngineArguments,
-    #[command(flatten)]
     pub(crate) cache: CacheArguments,
+    #[command(flatten)]
+    pub(crate) engine: EngineArguments,
 }
 
 /// A registry as names of images begin with it.
