@@ -224,16 +224,13 @@ fn kserve_gets_an_inference_service_and_what_it_needs() {
         paths,
         [
             "/apis/serving.kserve.io/v1alpha1/clusterstoragecontainers/mlrs",
-            "/apis/serving.kserve.io/v1alpha1/namespaces/models/servingruntimes/mlrs",
+            "/apis/serving.kserve.io/v1alpha1/namespaces/models/servingruntimes/iris",
             "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices/iris",
         ]
     );
     assert_eq!(terminal.run("deploy delete iris --yes").code, 0);
     // What other deployments use as well stays.
-    assert_eq!(
-        server.inventory(),
-        ["clusterstoragecontainers/mlrs", "servingruntimes/mlrs"]
-    );
+    assert_eq!(server.inventory(), ["clusterstoragecontainers/mlrs"]);
     insta::assert_snapshot!(terminal.transcript());
 }
 

@@ -78,6 +78,59 @@ fn kserve_with_a_model_and_with_an_image() {
 }
 
 #[test]
+fn kserve_makes_a_deployment_and_not_a_knative_service() {
+    for settings in [of_image(), of_model()] {
+        let objects = kserve::all(&settings).unwrap();
+        let service = &objects.last().unwrap().body;
+        assert_eq!(service["kind"], "InferenceService");
+        assert_eq!(
+            service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"],
+            "RawDeployment"
+        );
+    }
+}
+
+#[test]
+fn two_deployments_of_kserve_share_only_the_storage_container() {
+    let iris = kserve::all(&of_model()).unwrap();
+    let roses = Settings {
+        name: "roses".parse().unwrap(),
+        ..of_model()
+    };
+    let roses = kserve::all(&roses).unwrap();
+    let shared: Vec<&str> = iris
+        .iter()
+        .filter(|object| roses.iter().any(|other| other.name == object.name))
+        .map(|object| object.kind.kind)
+        .collect();
+    assert_eq!(shared, ["ClusterStorageContainer"]);
+    // Pods of other namespaces run it as well, where there may be no such Secret.
+    let entries = &iris[0].body["spec"]["container"]["envFrom"];
+    assert_eq!(
+        entries,
+        &json!([{"secretRef": {"name": "mlflow", "optional": true}}])
+    );
+    assert_eq!(
+        iris[1].body["spec"]["containers"][0]["resources"],
+        Value::Null
+    );
+}
+
+#[test]
+fn what_kserve_fetches_itself_needs_no_storage_container() {
+    let mut settings = of_model();
+    if let Model::Fetched(fetched) = &mut settings.model {
+        fetched.uri = "s3://bucket/iris".to_owned();
+    }
+    let kinds: Vec<&str> = kserve::all(&settings)
+        .unwrap()
+        .iter()
+        .map(|object| object.kind.kind)
+        .collect();
+    assert_eq!(kinds, ["ServingRuntime", "InferenceService"]);
+}
+
+#[test]
 fn a_chart() {
     let files = helm::chart(&with_everything(of_model())).unwrap();
     let text = files

@@ -182,7 +182,7 @@ pub fn all(settings: &Settings) -> Result<Vec<Object>, ObjectError> {
 }
 
 /// Every kind that a deployment may have made: what `delete` looks for.
-pub(crate) fn kinds() -> [Kind; 8] {
+pub(crate) fn kinds() -> [Kind; 9] {
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
     use k8s_openapi::api::core::v1::Service;
@@ -190,6 +190,7 @@ pub(crate) fn kinds() -> [Kind; 8] {
     use k8s_openapi::api::policy::v1::PodDisruptionBudget;
     [
         crate::kserve::INFERENCE_SERVICE,
+        crate::kserve::SERVING_RUNTIME,
         monitor::SERVICE_MONITOR,
         route::HTTP_ROUTE,
         Kind::of::<Ingress>(),
