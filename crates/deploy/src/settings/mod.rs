@@ -35,9 +35,9 @@ pub enum SettingsError {
     /// A range of replicas that cannot be read.
     #[error("`{0}` is no MIN:MAX:TARGET")]
     Autoscale(String),
-    /// A text that is no variable.
-    #[error("a variable without `=`: `{0}`")]
-    NotAVariable(String),
+    /// A text that is no variable. It may be a secret that was meant to have a name.
+    #[error("a variable without `=`")]
+    NotAVariable,
     /// A name that no variable can have.
     #[error("`{0}` is no name of an environment variable")]
     VariableName(String),
@@ -83,7 +83,7 @@ impl SettingsError {
                 "write for instance `2:10:70`: between 2 and 10 pods, at 70 percent of the processor \
                  time that they ask for"
             }
-            Self::NotAVariable(_) => "write for instance `MLRS_LOG=debug`",
+            Self::NotAVariable => "write for instance `MLRS_LOG=debug`",
             Self::VariableName(_) => {
                 "use letters, digits, `_`, `-` and `.`, and begin with no digit"
             }
