@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use mlrs_deploy::{
-    Exposure, FetchedModel, Model, RUNTIME_IMAGE, Scale, Settings, helm, kserve, manifest, objects,
+    Exposure, FetchedModel, Model, Scale, Settings, helm, kserve, manifest, objects,
 };
 
 use serde_json::{Value, json};
@@ -15,8 +15,8 @@ fn of_image() -> Settings {
 
 fn of_model() -> Settings {
     let fetched = FetchedModel {
-        uri: "models:/iris/Production".to_owned(),
-        runtime_image: RUNTIME_IMAGE.parse().unwrap(),
+        uri: "models:/iris/3".to_owned(),
+        runtime_image: "registry.example.com/mlrs:0.1".parse().unwrap(),
         tracking_uri: Some("https://mlflow.example.com".to_owned()),
         credentials_secret: Some("mlflow".parse().unwrap()),
     };
@@ -38,6 +38,7 @@ fn with_everything(settings: Settings) -> Settings {
             class: Some("nginx".parse().unwrap()),
             certificate: Some("iris-tls".parse().unwrap()),
         },
+        service_monitor: Some(vec!["release=prometheus".parse().unwrap()]),
         image_pull_secrets: vec!["registry".parse().unwrap()],
         service_account: Some("models".parse().unwrap()),
         ..settings
@@ -63,7 +64,6 @@ fn a_model_that_is_fetched() {
             host: "iris.example.com".parse().unwrap(),
             gateway: "infra/public".parse().unwrap(),
         },
-        service_monitor: false,
         ..of_model()
     };
     insta::assert_snapshot!(manifest::yaml(&objects::all(&settings).unwrap()));
@@ -132,16 +132,32 @@ fn what_kserve_fetches_itself_needs_no_storage_container() {
 
 #[test]
 fn a_chart() {
-    let files = helm::chart(&with_everything(of_model())).unwrap();
+    let files = helm::chart(&in_no_namespace(with_everything(of_model()))).unwrap();
     let text = files
         .iter()
         .map(|(path, text)| format!("=== {path}\n{text}"));
     insta::assert_snapshot!(text.collect::<String>());
 }
 
+/// Helm names it when it installs.
+fn in_no_namespace(settings: Settings) -> Settings {
+    Settings {
+        namespace: None,
+        ..settings
+    }
+}
+
+#[test]
+fn a_chart_with_a_namespace_is_refused() {
+    let error = helm::chart(&with_everything(of_image())).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(source.to_string().contains("`models`"), "{source}");
+}
+
 #[test]
 fn nothing_that_marks_a_place_is_left_in_a_chart() {
-    for settings in [of_image(), of_model(), with_everything(of_model())] {
+    let everything = in_no_namespace(with_everything(of_model()));
+    for settings in [of_image(), of_model(), everything] {
         for (path, text) in helm::chart(&settings).unwrap() {
             assert!(!text.contains("marker"), "{path}:\n{text}");
         }

@@ -38,7 +38,12 @@ const EXCLUSIONS: [(&str, &[&str]); 6] = [
 ];
 
 /// Settings that are said by being there.
-const FLAGS: [&str; 3] = ["no-service-monitor", "no-wait", "force-conflicts"];
+const FLAGS: [&str; 4] = [
+    "service-monitor",
+    "no-service-monitor",
+    "no-wait",
+    "force-conflicts",
+];
 
 /// Options that mean nothing here, or are said in another way.
 const NO_SETTINGS: [&str; 6] = ["name", "output", "directory", "kserve", "dry-run", "env"];
@@ -49,10 +54,11 @@ The cluster is that of the current context of the kubeconfig (KUBECONFIG).
 `-C NAME=VALUE` is the option `--NAME VALUE` of `mlrs deploy kubernetes`; see its --help:
   namespace, context, image, runtime-image, tracking-uri, credentials-secret, replicas, autoscale,
   resources, env-from-secret, drain, image-pull-secret, service-account, ingress, ingress-class,
-  tls-secret, http-route, gateway, timeout
-  env.NAME=VALUE is a variable of the server
-  no-service-monitor=true, no-wait=true, force-conflicts=true
-With image=REFERENCE the image holds the model, and nothing is fetched.
+  tls-secret, http-route, gateway, service-monitor-label, timeout
+  env.NAME=VALUE is a variable of the server, which an update must say again
+  service-monitor=true, no-wait=true, force-conflicts=true
+With image=REFERENCE the image holds the model, and nothing is fetched. Without it, runtime-image (or
+MLRS_RUNTIME_IMAGE) names an image of mlrs, as `mlrs image build -t REFERENCE --output registry` makes.
 ";
 
 #[derive(Debug, Parser)]

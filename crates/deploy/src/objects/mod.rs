@@ -31,7 +31,7 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The label with the name of the deployment.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The label with the name of the program.
-const APPLICATION: &str = "app.kubernetes.io/name";
+pub(crate) const APPLICATION: &str = "app.kubernetes.io/name";
 
 /// The port of the Service.
 pub(crate) const SERVICE_PORT: i32 = 80;
@@ -175,8 +175,8 @@ pub fn all(settings: &Settings) -> Result<Vec<Object>, ObjectError> {
             objects.push(route::route(settings, host, gateway)?);
         }
     }
-    if settings.service_monitor {
-        objects.push(monitor::monitor(settings)?);
+    if let Some(labels) = &settings.service_monitor {
+        objects.push(monitor::monitor(settings, labels)?);
     }
     Ok(objects)
 }

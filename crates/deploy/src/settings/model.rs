@@ -25,6 +25,20 @@ pub struct FetchedModel {
     pub credentials_secret: Option<ObjectName>,
 }
 
+impl FetchedModel {
+    /// Whether the URI is a stage, an alias or the latest version, and may name another one tomorrow.
+    pub(super) fn may_move(&self) -> bool {
+        let Some(name) = self.uri.strip_prefix("models:/") else {
+            return false;
+        };
+        let name = name.trim_start_matches('/');
+        name.contains('@')
+            || name
+                .split_once('/')
+                .is_some_and(|(_, version)| !version.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+}
+
 impl Model {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         let Self::Fetched(fetched) = self else {
