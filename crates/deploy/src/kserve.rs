@@ -5,7 +5,7 @@
 //! `mlrs pull` takes. The runtime is the deployment's own. The storage container is not: there is one
 //! for a cluster, because KServe chooses it by the URI alone. It holds the tracking server, the image
 //! and the name of the Secret of whoever applied it last; a second server is reached by leaving
-//! MLFLOW_TRACKING_URI to the Secret, which each namespace has its own of. Deleting a deployment leaves
+//! `MLFLOW_TRACKING_URI` to the Secret, which each namespace has its own of. Deleting a deployment leaves
 //! the storage container.
 //!
 //! Services are made of Deployments (KServe's `RawDeployment`, in newer versions `Standard`): Knative,

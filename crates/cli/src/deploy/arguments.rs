@@ -205,8 +205,8 @@ struct ModelChoice {
 struct ModelArguments {
     #[command(flatten)]
     choice: ModelChoice,
-    /// The image of mlrs that fetches and serves the model, which must be said with --model: `mlrs image
-    /// build -t REFERENCE --output registry` makes one [env: MLRS_RUNTIME_IMAGE]
+    /// The image of mlrs that fetches and serves the model; with --model it must be named, here or in
+    /// `MLRS_RUNTIME_IMAGE`. `mlrs image build -t REFERENCE --output registry` makes one
     // Read later: clap would take the variable for a conflict with --image.
     #[arg(long, value_name = "REFERENCE", conflicts_with = "image", value_parser = parsed::<ImageReference>)]
     runtime_image: Option<ImageReference>,
