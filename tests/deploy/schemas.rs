@@ -303,7 +303,7 @@ fn manifests_and_images_agree() {
         "deploy kubernetes --name iris --model models:/iris/3 --tracking-uri http://mlflow:5000";
     let plain = terminal.quietly(words, b"").output;
     let served = terminal.quietly(&format!("{words} --kserve"), b"").output;
-    let model = std::path::Path::new(mlrs_image::MODEL_PATH);
+    let model = Path::new(mlrs_image::MODEL_PATH);
     let parent = model.parent().unwrap().display();
     for (manifest, line) in [
         (&plain, format!("- containerPort: {}", mlrs_image::PORT)),
