@@ -15,12 +15,12 @@ mkdir -p "$folder"
     --ingress iris.example.com --tls-secret iris-tls > "$folder/image.yaml"
 
 "$mlrs" deploy kubernetes --name iris --namespace models \
-    --model models:/iris/Production --runtime-image registry.example.com/team/mlrs:0.1 \
+    --model models:/iris/3 --runtime-image registry.example.com/team/mlrs:0.1 \
     --tracking-uri https://mlflow.example.com --credentials-secret mlflow \
     --replicas 2 > "$folder/model.yaml"
 
 "$mlrs" deploy kubernetes --name iris --namespace models \
-    --model models:/iris/Production --runtime-image registry.example.com/team/mlrs:0.1 \
+    --model models:/iris/3 --runtime-image registry.example.com/team/mlrs:0.1 \
     --tracking-uri https://mlflow.example.com --credentials-secret mlflow \
     --kserve > "$folder/kserve.yaml"
 

@@ -8,7 +8,8 @@ use crate::{IMAGE, with_cluster};
 #[test]
 fn a_deployment_is_applied_shown_scaled_and_deleted() {
     let (mut terminal, server) = with_cluster(Behaviour::default());
-    let apply = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
+    let apply =
+        format!("deploy kubernetes --name iris --image {IMAGE} --service-monitor --output apply");
     assert_eq!(terminal.run(&apply).code, 0);
     assert_eq!(
         server.inventory(),
@@ -46,7 +47,7 @@ fn a_deployment_is_applied_shown_scaled_and_deleted() {
 fn every_object_is_sent_by_server_side_apply() {
     let (terminal, server) = with_cluster(Behaviour::default());
     let words = format!(
-        "deploy kubernetes --name iris --image {IMAGE} --autoscale 2:5:70 --ingress iris.example.com --output apply"
+        "deploy kubernetes --name iris --image {IMAGE} --autoscale 2:5:70 --ingress iris.example.com --service-monitor --output apply"
     );
     assert_eq!(terminal.quietly(&words, b"").code, 0);
     let patches: Vec<_> = server
@@ -82,10 +83,8 @@ fn every_object_is_sent_by_server_side_apply() {
 fn a_change_between_replicas_and_an_autoscaler_leaves_nothing_behind() {
     let (mut terminal, server) = with_cluster(Behaviour::default());
     let apply = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
-    assert_eq!(
-        terminal.quietly(&format!("{apply} --replicas 4"), b"").code,
-        0
-    );
+    let before = format!("{apply} --replicas 4 --service-monitor");
+    assert_eq!(terminal.quietly(&before, b"").code, 0);
     terminal.run(&format!("{apply} --autoscale 2:6:70"));
     // The autoscaler begins with the pods that there are, and not with one.
     assert_eq!(
@@ -95,7 +94,7 @@ fn a_change_between_replicas_and_an_autoscaler_leaves_nothing_behind() {
     terminal.run("deploy scale iris --replicas 3");
     terminal.run("deploy scale iris --autoscale 3:8:60");
     terminal.run("deploy status iris --output json");
-    terminal.run(&format!("{apply} --replicas 1 --no-service-monitor"));
+    terminal.run(&format!("{apply} --replicas 1"));
     assert_eq!(server.inventory(), ["deployments/iris", "services/iris"]);
     assert_eq!(
         server.object("deployments", "iris").unwrap()["spec"]["replicas"],
@@ -108,19 +107,16 @@ fn a_change_between_replicas_and_an_autoscaler_leaves_nothing_behind() {
 #[test]
 fn a_model_that_is_fetched_is_shown_by_its_uri() {
     let (terminal, server) = with_cluster(Behaviour::default());
-    let words = "deploy kubernetes --name iris --model models:/iris/Production --tracking-uri http://mlflow:5000 --output apply";
+    let words = "deploy kubernetes --name iris --model models:/iris/3 --tracking-uri http://mlflow:5000 --output apply";
     assert_eq!(terminal.quietly(words, b"").code, 0);
     let status = terminal
         .quietly("deploy status iris --output json", b"")
         .output;
     let status: Value = serde_json::from_str(&status).unwrap();
-    assert_eq!(status["model"], "models:/iris/Production");
+    assert_eq!(status["model"], "models:/iris/3");
     assert_eq!(status["ready"], true);
     let pod = &server.object("deployments", "iris").unwrap()["spec"]["template"]["spec"];
-    assert_eq!(
-        pod["initContainers"][0]["args"][1],
-        "models:/iris/Production"
-    );
+    assert_eq!(pod["initContainers"][0]["args"][1], "models:/iris/3");
 }
 
 #[test]
@@ -188,9 +184,8 @@ fn failed(fate: Fate) -> String {
     } else {
         60
     };
-    let words = format!(
-        "deploy kubernetes --name iris --image {IMAGE} --no-service-monitor --output apply --timeout {timeout}"
-    );
+    let words =
+        format!("deploy kubernetes --name iris --image {IMAGE} --output apply --timeout {timeout}");
     assert_eq!(terminal.run(&words).code, 1);
     let status = terminal.quietly("deploy status iris", b"");
     assert_eq!(status.code, 0);
@@ -224,16 +219,13 @@ fn kserve_gets_an_inference_service_and_what_it_needs() {
         paths,
         [
             "/apis/serving.kserve.io/v1alpha1/clusterstoragecontainers/mlrs",
-            "/apis/serving.kserve.io/v1alpha1/namespaces/models/servingruntimes/mlrs",
+            "/apis/serving.kserve.io/v1alpha1/namespaces/models/servingruntimes/iris",
             "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices/iris",
         ]
     );
     assert_eq!(terminal.run("deploy delete iris --yes").code, 0);
     // What other deployments use as well stays.
-    assert_eq!(
-        server.inventory(),
-        ["clusterstoragecontainers/mlrs", "servingruntimes/mlrs"]
-    );
+    assert_eq!(server.inventory(), ["clusterstoragecontainers/mlrs"]);
     insta::assert_snapshot!(terminal.transcript());
 }
 

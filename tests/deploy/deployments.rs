@@ -27,13 +27,21 @@ fn a_model_is_deployed_asked_updated_and_deleted() {
     terminal.run(&format!(
         "deployments update {on} -m models:/iris/2 -f onnx"
     ));
+    terminal.run(&format!(
+        "deployments update {on} -m models:/iris/2 -f onnx -C env.MLRS_COMPAT=mlflow"
+    ));
     let deployment = server.object("deployments", "iris").unwrap();
     assert_eq!(deployment["spec"]["replicas"], 2);
+    let note = &deployment["metadata"]["annotations"]["mlrs/deployment"];
+    let note: Value = serde_json::from_str(note.as_str().unwrap()).unwrap();
+    assert_eq!(note["env.MLRS_COMPAT"], Value::Null);
     let pod = &deployment["spec"]["template"]["spec"];
     assert_eq!(pod["initContainers"][0]["args"][1], "models:/iris/2");
     let variables = pod["containers"][0]["env"].to_string();
     assert!(variables.contains("MLRS_COMPAT"), "{variables}");
-    terminal.run(&format!("deployments update {on} -C autoscale=1:3:50"));
+    terminal.run(&format!(
+        "deployments update {on} -C autoscale=1:3:50 -C env.MLRS_COMPAT=mlflow"
+    ));
     assert!(server.object("horizontalpodautoscalers", "iris").is_some());
 
     terminal.write(

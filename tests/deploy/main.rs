@@ -20,6 +20,7 @@ use api_server::{ApiServer, Behaviour};
 use terminal::Terminal;
 
 const IMAGE: &str = "registry.example.com/iris:1";
+const RUNTIME_IMAGE: &str = "registry.example.com/mlrs:0.1";
 
 /// A terminal whose kubeconfig leads to a cluster.
 fn with_cluster(behaviour: Behaviour) -> (Terminal, ApiServer) {
@@ -28,5 +29,6 @@ fn with_cluster(behaviour: Behaviour) -> (Terminal, ApiServer) {
     let config = terminal.path("kubeconfig");
     server.write_kubeconfig(&config);
     terminal.set("KUBECONFIG", config.display().to_string());
+    terminal.set("MLRS_RUNTIME_IMAGE", RUNTIME_IMAGE);
     (terminal, server)
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::api_server::{Behaviour, Fate};
 use crate::terminal::Terminal;
-use crate::{IMAGE, with_cluster};
+use crate::{IMAGE, RUNTIME_IMAGE, with_cluster};
 
 fn apply() -> String {
     format!("deploy kubernetes --name iris --image {IMAGE} --output apply")
@@ -84,7 +84,12 @@ fn a_dry_run_changes_nothing() {
         groups: Vec::new(),
         ..Behaviour::default()
     });
-    assert_eq!(terminal.run(&format!("{} --dry-run", apply())).code, 0);
+    assert_eq!(
+        terminal
+            .run(&format!("{} --service-monitor --dry-run", apply()))
+            .code,
+        0
+    );
     assert!(server.inventory().is_empty());
     insta::assert_snapshot!(terminal.transcript());
 }
@@ -123,7 +128,7 @@ fn a_cluster_that_is_not_there_is_an_error() {
 fn options_that_cannot_be_meant_are_named() {
     let mut terminal = Terminal::new();
     let image = format!("deploy kubernetes --name iris --image {IMAGE}");
-    let model = "deploy kubernetes --name iris --model".to_owned();
+    let model = format!("deploy kubernetes --name iris --runtime-image {RUNTIME_IMAGE} --model");
     for (words, code) in [
         ("deploy kubernetes --name Iris --image iris".to_owned(), 2),
         ("deploy kubernetes --name iris".to_owned(), 2),
@@ -138,10 +143,17 @@ fn options_that_cannot_be_meant_are_named() {
         (format!("{image} --http-route b.example.com"), 2),
         (format!("{image} --autoscale 1:2:50 --resources memory=1Gi"), 1),
         (format!("{image} --env A=1 --env A=2"), 1),
+        (format!("{image} --env hush"), 1),
+        (format!("{image} --env DB_PASS=hush"), 1),
+        (format!("{image} --drain 0"), 1),
+        (format!("{image} --service-monitor-label release=prometheus"), 2),
+        (format!("{image} --service-monitor --service-monitor-label release"), 2),
+        (format!("{image} --output helm --directory chart --namespace models"), 1),
         (format!("{image} --dry-run"), 1),
         (format!("{image} --output helm"), 1),
         (format!("{image} --output helm --directory iris"), 1),
         (format!("{model} models:/iris/1"), 1),
+        ("deploy kubernetes --name iris --model models:/iris/1 --tracking-uri http://host".to_owned(), 1),
         (format!("{model} ./iris"), 1),
         (format!("{model} models:/iris/1 --tracking-uri https://me:hush@host"), 1),
         ("deploy scale iris".to_owned(), 2),

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use mlrs_testing::{kserve_package, kubernetes_models, python, skipped, workspace_root};
 use serde_json::Value;
 
-use crate::IMAGE;
 use crate::terminal::Terminal;
+use crate::{IMAGE, RUNTIME_IMAGE};
 
 /// From the first version that lets the kubelet sleep before a container ends, to the newest one of the
 /// validator.
@@ -89,8 +89,15 @@ fn fed(command: &mut Command, input: &str) -> (i32, String) {
     (output.status.code().unwrap(), text)
 }
 
+/// A terminal where the image of mlrs is named.
+fn terminal() -> Terminal {
+    let mut terminal = Terminal::new();
+    terminal.set("MLRS_RUNTIME_IMAGE", RUNTIME_IMAGE);
+    terminal
+}
+
 /// Ways to ask for a deployment, without the name.
-fn ways() -> [String; 6] {
+fn ways() -> [String; 7] {
     let fetched = "--model models:/iris@champion --tracking-uri https://mlflow.example.com --credentials-secret mlflow";
     let more = "--env FLAG=yes --env NUMBER=1_000 --env TIME=1:30 --env COST=$(X) --env-from-secret variables \
                 --image-pull-secret registry --service-account models --drain 60 --namespace models \
@@ -101,9 +108,12 @@ fn ways() -> [String; 6] {
         format!(
             "{fetched} --autoscale 2:10:70 {more} --ingress iris.example.com --ingress-class nginx --tls-secret iris-tls"
         ),
-        format!("{fetched} --http-route iris.example.com --gateway infra/public"),
-        "--model s3://bucket/iris --no-service-monitor --autoscale 1:3:50".to_owned(),
+        format!(
+            "{fetched} --http-route iris.example.com --gateway infra/public --service-monitor --service-monitor-label release=prometheus"
+        ),
+        "--model s3://bucket/iris --autoscale 1:3:50".to_owned(),
         format!("--image {IMAGE} --ingress iris.example.com"),
+        fetched.to_owned(),
     ]
 }
 
@@ -112,7 +122,7 @@ fn every_manifest_is_valid() {
     let Some(validators) = Validators::find() else {
         return;
     };
-    let terminal = Terminal::new();
+    let terminal = terminal();
     let mut kinds = std::collections::BTreeSet::new();
     for way in ways() {
         for kserve in ["", " --kserve"] {
@@ -155,7 +165,7 @@ fn the_validators_see_what_is_wrong() {
     let Some(validators) = Validators::find() else {
         return;
     };
-    let terminal = Terminal::new();
+    let terminal = terminal();
     let ways = ways();
     let plain = terminal
         .quietly(&format!("deploy kubernetes --name iris {}", ways[3]), b"")
@@ -196,7 +206,7 @@ fn a_chart_gives_what_the_manifest_says() {
     let Some(validators) = Validators::find() else {
         return;
     };
-    let terminal = Terminal::new();
+    let terminal = terminal();
     for (index, way) in ways().iter().enumerate() {
         // Helm is told the namespace when it installs.
         let way = way.replace("--namespace models ", "");
@@ -221,7 +231,7 @@ fn the_values_of_a_chart_do_what_options_do() {
     let Some(validators) = Validators::find() else {
         return;
     };
-    let terminal = Terminal::new();
+    let terminal = terminal();
     let plain = format!("deploy kubernetes --name iris --image {IMAGE}");
     let written = terminal.quietly(&format!("{plain} --output helm -d chart"), b"");
     assert_eq!(written.code, 0, "{}", written.errors);
@@ -232,7 +242,11 @@ fn the_values_of_a_chart_do_what_options_do() {
             &["autoscale={\"enabled\": true, \"min\": 3, \"max\": 9, \"target\": 55}"],
         ),
         ("--drain 90", &["drainSeconds=90"]),
-        ("--no-service-monitor", &["serviceMonitor.enabled=false"]),
+        ("--service-monitor", &["serviceMonitor.enabled=true"]),
+        (
+            "--service-monitor --service-monitor-label release=prometheus",
+            &["serviceMonitor={\"enabled\": true, \"labels\": {\"release\": \"prometheus\"}}"],
+        ),
         (
             "--env A=on --env-from-secret s",
             &[
@@ -280,6 +294,30 @@ fn by_kind(objects: &Value) -> std::collections::BTreeMap<String, Value> {
     objects
         .map(|object| (object["kind"].as_str().unwrap().to_owned(), object.clone()))
         .collect()
+}
+
+#[test]
+fn manifests_and_images_agree() {
+    let terminal = terminal();
+    let words =
+        "deploy kubernetes --name iris --model models:/iris/3 --tracking-uri http://mlflow:5000";
+    let plain = terminal.quietly(words, b"").output;
+    let served = terminal.quietly(&format!("{words} --kserve"), b"").output;
+    let model = Path::new(mlrs_image::MODEL_PATH);
+    let parent = model.parent().unwrap().display();
+    for (manifest, line) in [
+        (&plain, format!("- containerPort: {}", mlrs_image::PORT)),
+        (&plain, format!("- \"{}\"", mlrs_image::PORT)),
+        (&plain, format!("runAsUser: {}", mlrs_image::USER)),
+        (&plain, format!("- {}", mlrs_image::MODEL_PATH)),
+        (&plain, format!("- mountPath: {parent}")),
+        (&served, format!("- containerPort: {}", mlrs_image::PORT)),
+        (&served, format!("runAsUser: {}", mlrs_image::USER)),
+        (&served, format!("- {}", mlrs_image::BINARY_PATH)),
+    ] {
+        let is_there = manifest.lines().any(|found| found.trim_start() == line);
+        assert!(is_there, "{line}\n{manifest}");
+    }
 }
 
 #[test]

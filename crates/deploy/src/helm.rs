@@ -11,12 +11,24 @@ use std::collections::BTreeMap;
 
 use crate::names::NameError;
 use crate::objects::{self, ObjectError};
-use crate::settings::{Exposure, FetchedModel, Gateway, Model, Scale, Settings};
+use crate::settings::{
+    Exposure, FetchedModel, Gateway, Label, Model, SLEEP_SECONDS, SPARE_SECONDS, Scale, Settings,
+    SettingsError,
+};
 use crate::yaml::{Entry, Item, Node};
 
 /// A chart could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChartError {
+    /// Something was asked for that a chart cannot say.
+    #[error("the chart of `{name}` cannot be written")]
+    Settings {
+        /// The deployment.
+        name: String,
+        /// What it is.
+        #[source]
+        source: SettingsError,
+    },
     /// An object could not be written.
     #[error(transparent)]
     Object(#[from] ObjectError),
@@ -47,11 +59,20 @@ const MARKERS: [(&str, &str); 12] = [
     ),
 ];
 
+/// The key of a label that stands for those of `values.yaml`.
+const LABEL: &str = "label-marker";
+
 /// The files of a chart, by their paths in its folder.
 ///
 /// # Errors
-/// When an object cannot be written.
+/// When there is a namespace, which Helm names when it installs, or an object cannot be written.
 pub fn chart(settings: &Settings) -> Result<BTreeMap<String, String>, ChartError> {
+    if let Some(namespace) = &settings.namespace {
+        return Err(ChartError::Settings {
+            name: settings.name.to_string(),
+            source: SettingsError::ChartNamespace(namespace.to_string()),
+        });
+    }
     let mut files = BTreeMap::new();
     files.insert("Chart.yaml".to_owned(), about(settings));
     files.insert("values.yaml".to_owned(), values::values(settings));
@@ -152,7 +173,10 @@ fn marked(settings: &Settings, exposure: Exposure) -> Result<Settings, NameError
         service_account: Some("account-marker".parse()?),
         // Helm installs into the namespace that it is told.
         namespace: None,
-        service_monitor: true,
+        service_monitor: Some(vec![Label {
+            key: LABEL.to_owned(),
+            value: String::new(),
+        }]),
         ..Settings::new("release-marker".parse()?, model)
     })
 }
@@ -209,7 +233,12 @@ fn fill_entry(entry: &mut Entry) {
         "maxReplicas" => entry.node = expression(".Values.autoscale.max"),
         "averageUtilization" => entry.node = expression(".Values.autoscale.target"),
         "terminationGracePeriodSeconds" => {
-            entry.node = expression("add .Values.drainSeconds 10");
+            let more = SLEEP_SECONDS + SPARE_SECONDS;
+            entry.node = expression(&format!("add .Values.drainSeconds {more}"));
+        }
+        LABEL => {
+            *entry = Entry::lines("toYaml .");
+            entry.condition = condition("with .Values.serviceMonitor.labels");
         }
         "imagePullSecrets" => {
             entry.node = block("toYaml .");

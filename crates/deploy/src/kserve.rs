@@ -2,9 +2,15 @@
 //! container that fetches them by URIs that KServe does not know.
 //!
 //! KServe calls a storage container with two arguments, the URI and a folder that exists, which is what
-//! `mlrs pull` takes. The runtime and the storage container are shared: every deployment of a namespace
-//! writes the same runtime, and every one of a cluster the same storage container, and deleting a
-//! deployment leaves them.
+//! `mlrs pull` takes. The runtime is the deployment's own. The storage container is not: there is one
+//! for a cluster, because KServe chooses it by the URI alone. It holds the tracking server, the image
+//! and the name of the Secret of whoever applied it last; a second server is reached by leaving
+//! `MLFLOW_TRACKING_URI` to the Secret, which each namespace has its own of. Deleting a deployment leaves
+//! the storage container.
+//!
+//! Services are made of Deployments (KServe's `RawDeployment`, in newer versions `Standard`): Knative,
+//! which KServe uses unless told otherwise, takes neither the fields of the pod nor the scale that
+//! stand here.
 
 use k8s_openapi::api::core::v1::{
     Container, EnvFromSource, EnvVar, LocalObjectReference, PodSecurityContext, Volume,
@@ -12,6 +18,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
+use crate::names::ObjectName;
 use crate::objects::pod::{
     MLRS, SCRATCH, container_security, empty_folder, entries_of, pod_security, server, some,
     variable,
@@ -30,7 +37,8 @@ pub(crate) const INFERENCE_SERVICE: Kind = Kind {
     is_namespaced: true,
     is_custom: true,
 };
-const SERVING_RUNTIME: Kind = Kind {
+/// The kind of what says how a format of models is served.
+pub(crate) const SERVING_RUNTIME: Kind = Kind {
     group: GROUP,
     version: "v1alpha1",
     kind: "ServingRuntime",
@@ -47,8 +55,12 @@ const STORAGE_CONTAINER: Kind = Kind {
     is_custom: true,
 };
 
-/// Name of the runtime and of the storage container.
+/// Name of the storage container.
 const SHARED_NAME: &str = "mlrs";
+/// The schemes that KServe does not know: what the storage container is for.
+const PREFIXES: [&str; 3] = ["models:/", "runs:/", "mlflow-artifacts:/"];
+/// What KServe makes of a service.
+const MODE: (&str, &str) = ("serving.kserve.io/deploymentMode", "RawDeployment");
 /// How KServe calls the container with the server.
 const KSERVE_CONTAINER: &str = "kserve-container";
 /// How KServe calls the container that fetches the model.
@@ -65,11 +77,19 @@ const KSERVE_FOLDER: &str = "/mnt/models";
 pub fn all(settings: &Settings) -> Result<Vec<Object>, ObjectError> {
     Ok(match &settings.model {
         Model::Image(_) => vec![inference_service(settings, Predictor::of_image(settings))?],
-        Model::Fetched(fetched) => vec![
-            storage_container(fetched)?,
-            runtime(settings)?,
-            inference_service(settings, Predictor::of_model(settings, fetched))?,
-        ],
+        Model::Fetched(fetched) => {
+            let mut objects = vec![
+                runtime(settings)?,
+                inference_service(settings, Predictor::of_model(settings, fetched))?,
+            ];
+            if PREFIXES
+                .iter()
+                .any(|prefix| fetched.uri.starts_with(prefix))
+            {
+                objects.insert(0, storage_container(fetched)?);
+            }
+            objects
+        }
     })
 }
 
@@ -107,7 +127,7 @@ struct Predictor {
 #[serde(rename_all = "camelCase")]
 struct ModelSpec {
     model_format: Format,
-    runtime: &'static str,
+    runtime: String,
     storage_uri: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     env: Option<Vec<EnvVar>>,
@@ -163,7 +183,7 @@ impl Predictor {
         Self {
             model: Some(ModelSpec {
                 model_format: Format { name: "mlflow" },
-                runtime: SHARED_NAME,
+                runtime: settings.name.to_string(),
                 storage_uri: fetched.uri.clone(),
                 env: Some(environment),
                 env_from: some(
@@ -181,11 +201,12 @@ impl Predictor {
 }
 
 fn inference_service(settings: &Settings, predictor: Predictor) -> Result<Object, ObjectError> {
-    Custom::object(
-        INFERENCE_SERVICE,
-        metadata(settings),
-        ServiceSpec { predictor },
-    )
+    let (name, value) = MODE;
+    let metadata = ObjectMeta {
+        annotations: Some([(name.to_owned(), value.to_owned())].into()),
+        ..metadata(settings)
+    };
+    Custom::object(INFERENCE_SERVICE, metadata, ServiceSpec { predictor })
 }
 
 #[derive(Debug, Serialize)]
@@ -204,10 +225,14 @@ struct SupportedFormat {
     auto_select: bool,
 }
 
-/// The runtime. It is the same for every deployment: what differs stands in the InferenceService.
+/// The runtime: the image and how it is called. What is asked of it stands in the InferenceService,
+/// whose changes KServe rolls out.
 fn runtime(settings: &Settings) -> Result<Object, ObjectError> {
     let plain = Settings::new(settings.name.clone(), settings.model.clone());
-    let container = server(&plain, KSERVE_CONTAINER, KSERVE_FOLDER);
+    let container = Container {
+        resources: None,
+        ..server(&plain, KSERVE_CONTAINER, KSERVE_FOLDER)
+    };
     let spec = RuntimeSpec {
         supported_model_formats: vec![SupportedFormat {
             name: "mlflow",
@@ -218,11 +243,7 @@ fn runtime(settings: &Settings) -> Result<Object, ObjectError> {
         containers: vec![container],
         volumes: vec![empty_folder(SCRATCH)],
     };
-    let metadata = ObjectMeta {
-        namespace: settings.namespace.as_ref().map(ToString::to_string),
-        ..shared_metadata()
-    };
-    Custom::object(SERVING_RUNTIME, metadata, spec)
+    Custom::object(SERVING_RUNTIME, metadata(settings), spec)
 }
 
 #[derive(Debug, Serialize)]
@@ -242,29 +263,35 @@ fn storage_container(fetched: &FetchedModel) -> Result<Object, ObjectError> {
     let command = [MLRS, "pull", "--replace", "--no-cache"];
     let tracking_uri = fetched.tracking_uri.iter();
     let environment = tracking_uri.map(|uri| variable("MLFLOW_TRACKING_URI", uri));
+    let secrets = fetched.credentials_secret.iter();
     let container = Container {
         name: STORAGE_INITIALIZER.to_owned(),
         image: Some(fetched.runtime_image.to_string()),
         // KServe adds the URI and the folder.
         command: Some(command.map(str::to_owned).into()),
         env: some(environment.collect()),
-        env_from: some(fetched.credentials_secret.iter().map(entries_of).collect()),
+        env_from: some(secrets.map(optional_entries_of).collect()),
         resources: Some(crate::Resources::default().requirements()),
         security_context: Some(container_security()),
         ..Container::default()
     };
-    let prefixes = ["models:/", "runs:/", "mlflow-artifacts:/"];
     let spec = StorageSpec {
         container,
-        supported_uri_formats: prefixes.map(|prefix| UriFormat { prefix }).into(),
+        supported_uri_formats: PREFIXES.map(|prefix| UriFormat { prefix }).into(),
     };
-    Custom::object(STORAGE_CONTAINER, shared_metadata(), spec)
-}
-
-fn shared_metadata() -> ObjectMeta {
-    ObjectMeta {
+    let metadata = ObjectMeta {
         name: Some(SHARED_NAME.to_owned()),
         labels: Some([(MANAGED_BY.to_owned(), MANAGER.to_owned())].into()),
         ..ObjectMeta::default()
+    };
+    Custom::object(STORAGE_CONTAINER, metadata, spec)
+}
+
+/// The entries of a Secret that not every namespace of the cluster has.
+fn optional_entries_of(secret: &ObjectName) -> EnvFromSource {
+    let mut entries = entries_of(secret);
+    if let Some(secret) = &mut entries.secret_ref {
+        secret.optional = Some(true);
     }
+    entries
 }

@@ -17,6 +17,6 @@ mod yaml;
 
 pub use resources::{Resources, ResourcesError};
 pub use settings::{
-    DRAIN_SECONDS, Exposure, FetchedModel, Gateway, Model, RUNTIME_IMAGE, Scale, Settings,
-    SettingsError, Variable,
+    DRAIN_SECONDS, Exposure, FetchedModel, Gateway, Label, Model, Scale, Settings, SettingsError,
+    Variable,
 };

@@ -38,6 +38,7 @@ pub(crate) struct Item {
 /// An entry of a map.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
+    /// The key; empty for a [`Node::Block`] whose lines are entries themselves.
     pub(crate) key: String,
     pub(crate) node: Node,
     /// What must hold in a template for the entry to be there: `if …` or `with …`.
@@ -71,6 +72,11 @@ impl Item {
 }
 
 impl Entry {
+    /// The entries that a template's expression gives.
+    pub(crate) fn lines(expression: &str) -> Self {
+        Self::of("", Node::Block(expression.to_owned()))
+    }
+
     pub(crate) fn of(key: &str, node: Node) -> Self {
         Self {
             key: key.to_owned(),
@@ -115,6 +121,12 @@ fn indent(text: &mut String, spaces: usize) {
 fn write_map(text: &mut String, entries: &[Entry], spaces: usize, first_is_begun: bool) {
     for (index, entry) in entries.iter().enumerate() {
         begin_condition(text, entry.condition.as_deref());
+        if let ("", Node::Block(expression)) = (entry.key.as_str(), &entry.node) {
+            // A `String` takes any text.
+            let _ = writeln!(text, "{{{{- {expression} | nindent {spaces} }}}}");
+            end_condition(text, entry.condition.as_deref());
+            continue;
+        }
         if index > 0 || !first_is_begun {
             indent(text, spaces);
         }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use mlrs_deploy::{
-    Exposure, FetchedModel, Model, RUNTIME_IMAGE, Scale, Settings, helm, kserve, manifest, objects,
+    Exposure, FetchedModel, Model, Scale, Settings, helm, kserve, manifest, objects,
 };
 
 use serde_json::{Value, json};
@@ -15,8 +15,8 @@ fn of_image() -> Settings {
 
 fn of_model() -> Settings {
     let fetched = FetchedModel {
-        uri: "models:/iris/Production".to_owned(),
-        runtime_image: RUNTIME_IMAGE.parse().unwrap(),
+        uri: "models:/iris/3".to_owned(),
+        runtime_image: "registry.example.com/mlrs:0.1".parse().unwrap(),
         tracking_uri: Some("https://mlflow.example.com".to_owned()),
         credentials_secret: Some("mlflow".parse().unwrap()),
     };
@@ -38,6 +38,7 @@ fn with_everything(settings: Settings) -> Settings {
             class: Some("nginx".parse().unwrap()),
             certificate: Some("iris-tls".parse().unwrap()),
         },
+        service_monitor: Some(vec!["release=prometheus".parse().unwrap()]),
         image_pull_secrets: vec!["registry".parse().unwrap()],
         service_account: Some("models".parse().unwrap()),
         ..settings
@@ -63,7 +64,6 @@ fn a_model_that_is_fetched() {
             host: "iris.example.com".parse().unwrap(),
             gateway: "infra/public".parse().unwrap(),
         },
-        service_monitor: false,
         ..of_model()
     };
     insta::assert_snapshot!(manifest::yaml(&objects::all(&settings).unwrap()));
@@ -78,17 +78,86 @@ fn kserve_with_a_model_and_with_an_image() {
 }
 
 #[test]
+fn kserve_makes_a_deployment_and_not_a_knative_service() {
+    for settings in [of_image(), of_model()] {
+        let objects = kserve::all(&settings).unwrap();
+        let service = &objects.last().unwrap().body;
+        assert_eq!(service["kind"], "InferenceService");
+        assert_eq!(
+            service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"],
+            "RawDeployment"
+        );
+    }
+}
+
+#[test]
+fn two_deployments_of_kserve_share_only_the_storage_container() {
+    let iris = kserve::all(&of_model()).unwrap();
+    let roses = Settings {
+        name: "roses".parse().unwrap(),
+        ..of_model()
+    };
+    let roses = kserve::all(&roses).unwrap();
+    let shared: Vec<&str> = iris
+        .iter()
+        .filter(|object| roses.iter().any(|other| other.name == object.name))
+        .map(|object| object.kind.kind)
+        .collect();
+    assert_eq!(shared, ["ClusterStorageContainer"]);
+    // Pods of other namespaces run it as well, where there may be no such Secret.
+    let entries = &iris[0].body["spec"]["container"]["envFrom"];
+    assert_eq!(
+        entries,
+        &json!([{"secretRef": {"name": "mlflow", "optional": true}}])
+    );
+    assert_eq!(
+        iris[1].body["spec"]["containers"][0]["resources"],
+        Value::Null
+    );
+}
+
+#[test]
+fn what_kserve_fetches_itself_needs_no_storage_container() {
+    let mut settings = of_model();
+    if let Model::Fetched(fetched) = &mut settings.model {
+        fetched.uri = "s3://bucket/iris".to_owned();
+    }
+    let kinds: Vec<&str> = kserve::all(&settings)
+        .unwrap()
+        .iter()
+        .map(|object| object.kind.kind)
+        .collect();
+    assert_eq!(kinds, ["ServingRuntime", "InferenceService"]);
+}
+
+#[test]
 fn a_chart() {
-    let files = helm::chart(&with_everything(of_model())).unwrap();
+    let files = helm::chart(&in_no_namespace(with_everything(of_model()))).unwrap();
     let text = files
         .iter()
         .map(|(path, text)| format!("=== {path}\n{text}"));
     insta::assert_snapshot!(text.collect::<String>());
 }
 
+/// Helm names it when it installs.
+fn in_no_namespace(settings: Settings) -> Settings {
+    Settings {
+        namespace: None,
+        ..settings
+    }
+}
+
+#[test]
+fn a_chart_with_a_namespace_is_refused() {
+    let error = helm::chart(&with_everything(of_image())).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(source.to_string().contains("`models`"), "{source}");
+}
+
 #[test]
 fn nothing_that_marks_a_place_is_left_in_a_chart() {
-    for settings in [of_image(), of_model(), with_everything(of_model())] {
+    let everything = in_no_namespace(with_everything(of_model()));
+    for settings in [of_image(), of_model(), everything] {
         for (path, text) in helm::chart(&settings).unwrap() {
             assert!(!text.contains("marker"), "{path}:\n{text}");
         }

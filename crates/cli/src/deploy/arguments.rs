@@ -7,12 +7,16 @@ use clap::{Args, Subcommand, ValueEnum};
 use mlrs_deploy::cluster::ClusterSettings;
 use mlrs_deploy::names::{HostName, ImageReference, Name, NameError, Namespace, ObjectName};
 use mlrs_deploy::{
-    Exposure, FetchedModel, Gateway, Model, Resources, ResourcesError, Scale, Settings,
+    Exposure, FetchedModel, Gateway, Label, Model, Resources, ResourcesError, Scale, Settings,
     SettingsError, Variable,
 };
 
+use crate::failure::hinted;
 use crate::output::OutputFormat;
 use crate::registry::Consent;
+
+/// Names the image of mlrs that fetches and serves models.
+const RUNTIME_IMAGE_VARIABLE: &str = "MLRS_RUNTIME_IMAGE";
 
 /// Arguments of `mlrs deploy`.
 #[derive(Debug, Args)]
@@ -137,12 +141,13 @@ pub(super) enum Target {
   mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 | kubectl apply -f -
   mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 \\
       --autoscale 2:10:70 --output apply
-  mlrs deploy kubernetes --name iris --model models:/iris/Production \\
+  mlrs deploy kubernetes --name iris --model models:/iris/3 \\
+      --runtime-image registry.example.com/mlrs:0.1 \\
       --tracking-uri https://mlflow.example.com --credentials-secret mlflow --output apply
   mlrs deploy kubernetes --name iris --image registry.example.com/iris:1 \\
       --output helm --directory ./iris-chart
   mlrs deploy kubernetes --name iris --model models:/iris/3 \\
-      --tracking-uri http://mlflow:5000 --kserve")]
+      --runtime-image registry.example.com/mlrs:0.1 --tracking-uri http://mlflow:5000 --kserve")]
 pub(crate) struct KubernetesArguments {
     /// The name of the deployment and of its objects
     #[arg(long, value_name = "NAME", value_parser = parsed::<Name>)]
@@ -200,9 +205,11 @@ struct ModelChoice {
 struct ModelArguments {
     #[command(flatten)]
     choice: ModelChoice,
-    /// The image of mlrs that fetches and serves the model
-    #[arg(long, value_name = "REFERENCE", default_value = mlrs_deploy::RUNTIME_IMAGE, conflicts_with = "image", value_parser = parsed::<ImageReference>)]
-    runtime_image: ImageReference,
+    /// The image of mlrs that fetches and serves the model; with --model it must be named, here or in
+    /// `MLRS_RUNTIME_IMAGE`. `mlrs image build -t REFERENCE --output registry` makes one
+    // Read later: clap would take the variable for a conflict with --image.
+    #[arg(long, value_name = "REFERENCE", conflicts_with = "image", value_parser = parsed::<ImageReference>)]
+    runtime_image: Option<ImageReference>,
     /// The tracking server that pods ask for the model
     #[arg(long, value_name = "URI", conflicts_with = "image")]
     tracking_uri: Option<String>,
@@ -236,7 +243,7 @@ struct ServerArguments {
     /// A Secret whose entries are variables of the server; may be given several times
     #[arg(long, value_name = "SECRET", value_parser = parsed::<ObjectName>)]
     env_from_secret: Vec<ObjectName>,
-    /// Seconds that requests in flight may take to finish when a pod ends
+    /// Seconds that requests in flight may take to finish when a pod ends, 1 to 3600
     #[arg(long, value_name = "SECONDS", default_value_t = mlrs_deploy::DRAIN_SECONDS)]
     drain: u32,
     /// A Secret to pull images with; may be given several times
@@ -245,8 +252,14 @@ struct ServerArguments {
     /// The service account of the pods [default: the namespace's]
     #[arg(long, value_name = "NAME", value_parser = parsed::<ObjectName>)]
     service_account: Option<ObjectName>,
-    /// Leave out the ServiceMonitor, by which Prometheus' operator finds the metrics
-    #[arg(long)]
+    /// Write a ServiceMonitor, by which Prometheus' operator finds the metrics; the cluster must have it
+    #[arg(long, overrides_with = "no_service_monitor")]
+    service_monitor: bool,
+    /// A label of the ServiceMonitor, for operators that choose by labels; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", requires = "service_monitor", value_parser = parsed::<Label>)]
+    service_monitor_label: Vec<Label>,
+    /// What is so unless it is said otherwise
+    #[arg(long, hide = true)]
     no_service_monitor: bool,
 }
 
@@ -275,7 +288,7 @@ impl KubernetesArguments {
     ///
     /// # Errors
     /// When parts of it do not fit each other.
-    pub(crate) fn settings(&self) -> Result<Settings, SettingsError> {
+    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
         let settings = Settings {
             namespace: self.cluster.namespace.clone(),
             scale: self
@@ -287,10 +300,10 @@ impl KubernetesArguments {
             environment_secrets: self.server.env_from_secret.clone(),
             drain_seconds: self.server.drain,
             exposure: self.exposure.exposure(),
-            service_monitor: !self.server.no_service_monitor,
+            service_monitor: self.server.monitor(),
             image_pull_secrets: self.server.image_pull_secret.clone(),
             service_account: self.server.service_account.clone(),
-            ..Settings::new(self.name.clone(), self.model.model())
+            ..Settings::new(self.name.clone(), self.model.model()?)
         };
         settings.check()?;
         Ok(settings)
@@ -298,23 +311,45 @@ impl KubernetesArguments {
 }
 
 impl ServerArguments {
+    /// The labels of the ServiceMonitor, if there is one.
+    fn monitor(&self) -> Option<Vec<Label>> {
+        self.service_monitor
+            .then(|| self.service_monitor_label.clone())
+    }
+
     fn variables(&self) -> Result<Vec<Variable>, SettingsError> {
         self.environment.iter().map(|text| text.parse()).collect()
     }
 }
 
 impl ModelArguments {
-    fn model(&self) -> Model {
-        match &self.choice.image {
-            Some(image) => Model::Image(image.clone()),
-            None => Model::Fetched(FetchedModel {
-                uri: self.choice.model.clone().unwrap_or_default(),
-                runtime_image: self.runtime_image.clone(),
-                tracking_uri: self.tracking_uri.clone(),
-                credentials_secret: self.credentials_secret.clone(),
-            }),
+    fn model(&self) -> anyhow::Result<Model> {
+        if let Some(image) = &self.choice.image {
+            return Ok(Model::Image(image.clone()));
         }
+        let runtime_image = match &self.runtime_image {
+            Some(image) => Some(image.clone()),
+            None => runtime_image_of_environment()?,
+        };
+        Ok(Model::Fetched(FetchedModel {
+            uri: self.choice.model.clone().unwrap_or_default(),
+            runtime_image: runtime_image.ok_or(SettingsError::NoRuntimeImage)?,
+            tracking_uri: self.tracking_uri.clone(),
+            credentials_secret: self.credentials_secret.clone(),
+        }))
     }
+}
+
+/// The image that the environment names, if it names one.
+fn runtime_image_of_environment() -> anyhow::Result<Option<ImageReference>> {
+    let text = std::env::var(RUNTIME_IMAGE_VARIABLE).unwrap_or_default();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let image = text.parse().map_err(|error: NameError| {
+        hinted(format!("{RUNTIME_IMAGE_VARIABLE}: {error}"), error.hint())
+    })?;
+    Ok(Some(image))
 }
 
 impl ExposureArguments {

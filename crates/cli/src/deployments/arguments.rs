@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
 pub(super) enum Command {
     /// Deploy a model
     #[command(
-        after_help = "Example:\n  mlrs deployments create -t kubernetes --name iris -m models:/iris/Production -C tracking-uri=https://mlflow.example.com -C autoscale=2:10:70"
+        after_help = "Example:\n  mlrs deployments create -t kubernetes --name iris -m models:/iris/3 -C tracking-uri=https://mlflow.example.com -C runtime-image=registry.example.com/mlrs:0.1 -C autoscale=2:10:70"
     )]
     Create(Box<CreateOptions>),
     /// Change a deployment: another model, or another config
@@ -53,7 +53,7 @@ pub(super) enum Command {
     Predict(PredictOptions),
     /// Deploy a model on this machine, until Ctrl-C
     #[command(
-        after_help = "Example:\n  mlrs deployments run-local -t docker --name iris -m models:/iris/Production -C port=8080"
+        after_help = "Example:\n  mlrs deployments run-local -t docker --name iris -m models:/iris/3 -C port=8080"
     )]
     RunLocal(Box<CreateOptions>),
     /// Explain a target and its config

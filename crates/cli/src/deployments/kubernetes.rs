@@ -1,7 +1,8 @@
 //! Deployments in Kubernetes: `-C NAME=VALUE` is the option `--NAME VALUE` of `mlrs deploy
 //! kubernetes`.
 //!
-//! What was said is noted on the Deployment, so that an update changes only what it says.
+//! What was said is noted on the Deployment, so that an update changes only what it says. Of variables
+//! only the names are noted: an update must say their values again.
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -20,9 +21,29 @@ use crate::failure::hinted;
 const SAID: &str = "mlrs/deployment";
 /// The name of the model's URI among what was said.
 const MODEL: &str = "model";
+/// What variables of the server begin with among what was said.
+const VARIABLE: &str = "env.";
+
+/// What an earlier saying loses when something else is said: a setting, and those that it excludes.
+const EXCLUSIONS: [(&str, &[&str]); 6] = [
+    ("replicas", &["autoscale"]),
+    ("autoscale", &["replicas"]),
+    ("ingress", &["http-route", "gateway"]),
+    ("http-route", &["ingress", "ingress-class", "tls-secret"]),
+    (
+        "image",
+        &[MODEL, "tracking-uri", "credentials-secret", "runtime-image"],
+    ),
+    (MODEL, &["image"]),
+];
 
 /// Settings that are said by being there.
-const FLAGS: [&str; 3] = ["no-service-monitor", "no-wait", "force-conflicts"];
+const FLAGS: [&str; 4] = [
+    "service-monitor",
+    "no-service-monitor",
+    "no-wait",
+    "force-conflicts",
+];
 
 /// Options that mean nothing here, or are said in another way.
 const NO_SETTINGS: [&str; 6] = ["name", "output", "directory", "kserve", "dry-run", "env"];
@@ -33,10 +54,11 @@ The cluster is that of the current context of the kubeconfig (KUBECONFIG).
 `-C NAME=VALUE` is the option `--NAME VALUE` of `mlrs deploy kubernetes`; see its --help:
   namespace, context, image, runtime-image, tracking-uri, credentials-secret, replicas, autoscale,
   resources, env-from-secret, drain, image-pull-secret, service-account, ingress, ingress-class,
-  tls-secret, http-route, gateway, timeout
-  env.NAME=VALUE is a variable of the server
-  no-service-monitor=true, no-wait=true, force-conflicts=true
-With image=REFERENCE the image holds the model, and nothing is fetched.
+  tls-secret, http-route, gateway, service-monitor-label, timeout
+  env.NAME=VALUE is a variable of the server, which an update must say again
+  service-monitor=true, no-wait=true, force-conflicts=true
+With image=REFERENCE the image holds the model, and nothing is fetched. Without it, runtime-image (or
+MLRS_RUNTIME_IMAGE) names an image of mlrs, as `mlrs image build -t REFERENCE --output registry` makes.
 ";
 
 #[derive(Debug, Parser)]
@@ -94,12 +116,7 @@ impl Kubernetes {
     fn apply(&self, name: &Name, said: &Map<String, Value>) -> anyhow::Result<()> {
         let options = self.options(name, said)?;
         let mut settings: Settings = options.settings()?;
-        // Which cluster it is in, and how it is waited for, is no part of the deployment.
-        let mut lasting = said.clone();
-        lasting.retain(|key, _| {
-            !["context", "timeout", "no-wait", "force-conflicts"].contains(&key.as_str())
-        });
-        let note = serde_json::to_string(&lasting)?;
+        let note = serde_json::to_string(&noted(said))?;
         settings.annotations.insert(SAID.to_owned(), note);
         // MLflow's commands say one thing, at the end.
         runtime()?.block_on(apply(&settings, &options, &mut |_| Ok(())))
@@ -118,7 +135,7 @@ impl Kubernetes {
         let is_image = said.contains_key("image");
         for (key, value) in said {
             let value = value.as_str().unwrap_or_default();
-            match key.strip_prefix("env.") {
+            match key.strip_prefix(VARIABLE) {
                 // The image holds it.
                 None if is_image && key == MODEL => {}
                 None if FLAGS.contains(&key.as_str()) => match value {
@@ -153,6 +170,55 @@ fn no_setting(key: &str) -> anyhow::Error {
         format!("`{key}` is no setting of this command"),
         "see `mlrs deployments help -t kubernetes`",
     )
+}
+
+/// What is kept of what was said. Which cluster it is in, and how it is waited for, is no part of the
+/// deployment; and the values of variables are for its pods alone.
+fn noted(said: &Map<String, Value>) -> Map<String, Value> {
+    said.iter()
+        .filter(|(key, _)| {
+            !["context", "timeout", "no-wait", "force-conflicts"].contains(&key.as_str())
+        })
+        .map(|(key, value)| {
+            let is_variable = key.starts_with(VARIABLE);
+            let value = if is_variable { &Value::Null } else { value };
+            (key.clone(), value.clone())
+        })
+        .collect()
+}
+
+/// What holds after an update: what was noted, but for what the new excludes, and the new.
+///
+/// # Errors
+/// When the value of a variable would be lost.
+fn merged(
+    mut all: Map<String, Value>,
+    new: Map<String, Value>,
+) -> anyhow::Result<Map<String, Value>> {
+    for (said, gone) in EXCLUSIONS {
+        if new.contains_key(said) {
+            all.retain(|key, _| !gone.contains(&key.as_str()));
+        }
+    }
+    all.extend(new);
+    let lost: Vec<&str> = all
+        .iter()
+        .filter(|(_, value)| value.is_null())
+        .map(|(key, _)| key.as_str())
+        .collect();
+    if lost.is_empty() {
+        return Ok(all);
+    }
+    Err(hinted(
+        format!("the update would lose `{}`", lost.join("`, `")),
+        format!(
+            "values of variables are not noted: say {} again",
+            lost.iter()
+                .map(|key| format!("`-C {key}=VALUE`"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        ),
+    ))
 }
 
 /// What was said, by names.
@@ -193,19 +259,10 @@ impl DeploymentTarget for Kubernetes {
                 "change it with `mlrs deploy kubernetes --output apply`",
             )
         })?;
-        let mut all: Map<String, Value> = serde_json::from_str(note)
+        let noted: Map<String, Value> = serde_json::from_str(note)
             .with_context(|| format!("the annotation `{SAID}` of `{}` is no JSON", update.name))?;
         let new = said(update.model_uri.as_deref(), &update.config)?;
-        // One way to say how many pods there are replaces the other.
-        for (one, other) in [("replicas", "autoscale"), ("ingress", "http-route")] {
-            for (said, gone) in [(one, other), (other, one)] {
-                if new.contains_key(said) {
-                    all.remove(gone);
-                }
-            }
-        }
-        all.extend(new);
-        self.apply(&update.name, &all)
+        self.apply(&update.name, &merged(noted, new)?)
     }
 
     fn delete(&self, name: &Name, config: &[(String, String)]) -> anyhow::Result<()> {
@@ -255,5 +312,97 @@ impl DeploymentTarget for Kubernetes {
 
     fn help(&self) -> &'static str {
         HELP
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(value: Value) -> Map<String, Value> {
+        let Value::Object(map) = value else {
+            panic!("no object: {value}");
+        };
+        map
+    }
+
+    #[test]
+    fn what_is_said_takes_away_what_cannot_be_with_it() {
+        for (noted, new, wanted) in [
+            (
+                json!({"replicas": "2", "drain": "5"}),
+                json!({"autoscale": "1:2:50"}),
+                json!({"autoscale": "1:2:50", "drain": "5"}),
+            ),
+            (
+                json!({"autoscale": "1:2:50"}),
+                json!({"replicas": "2"}),
+                json!({"replicas": "2"}),
+            ),
+            (
+                json!({"http-route": "a", "gateway": "g"}),
+                json!({"ingress": "b", "tls-secret": "t"}),
+                json!({"ingress": "b", "tls-secret": "t"}),
+            ),
+            (
+                json!({"ingress": "b", "ingress-class": "c", "tls-secret": "t"}),
+                json!({"http-route": "a", "gateway": "g"}),
+                json!({"http-route": "a", "gateway": "g"}),
+            ),
+            (
+                json!({"model": "models:/iris/3", "tracking-uri": "u", "credentials-secret": "s", "runtime-image": "r", "replicas": "2"}),
+                json!({"image": "iris:1"}),
+                json!({"image": "iris:1", "replicas": "2"}),
+            ),
+            (
+                json!({"model": "models:/iris/3", "image": "iris:1"}),
+                json!({"model": "models:/iris/4", "runtime-image": "r"}),
+                json!({"model": "models:/iris/4", "runtime-image": "r"}),
+            ),
+            // What changes a part of one way stays with it.
+            (
+                json!({"ingress": "b", "tls-secret": "t"}),
+                json!({"ingress": "c"}),
+                json!({"ingress": "c", "tls-secret": "t"}),
+            ),
+        ] {
+            let all = merged(map(noted), map(new)).unwrap();
+            assert_eq!(Value::Object(all), wanted);
+        }
+    }
+
+    #[test]
+    fn a_model_takes_the_place_of_an_image() {
+        let target = Kubernetes::new(None);
+        let name: Name = "iris".parse().unwrap();
+        let before = said(
+            Some("models:/iris/3"),
+            &[("image".to_owned(), "iris:1".to_owned())],
+        );
+        let new = map(json!({
+            "model": "models:/iris/4", "tracking-uri": "http://mlflow:5000", "runtime-image": "mlrs:0.1",
+        }));
+        let all = merged(noted(&before.unwrap()), new).unwrap();
+        let settings = target.options(&name, &all).unwrap().settings().unwrap();
+        let mlrs_deploy::Model::Fetched(fetched) = settings.model else {
+            panic!("the image is still there");
+        };
+        assert_eq!(fetched.uri, "models:/iris/4");
+    }
+
+    #[test]
+    fn values_of_variables_are_said_and_not_noted() {
+        let said = map(json!({"env.A": "hush", "replicas": "2", "timeout": "5"}));
+        let note = noted(&said);
+        assert_eq!(
+            Value::Object(note.clone()),
+            json!({"env.A": null, "replicas": "2"})
+        );
+        let lost = merged(note.clone(), map(json!({"replicas": "3"}))).unwrap_err();
+        assert_eq!(lost.to_string(), "the update would lose `env.A`");
+        let again = map(json!({"env.A": "x", "replicas": "3"}));
+        assert_eq!(merged(note, again.clone()).unwrap(), again);
     }
 }

@@ -31,7 +31,7 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The label with the name of the deployment.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The label with the name of the program.
-const APPLICATION: &str = "app.kubernetes.io/name";
+pub(crate) const APPLICATION: &str = "app.kubernetes.io/name";
 
 /// The port of the Service.
 pub(crate) const SERVICE_PORT: i32 = 80;
@@ -175,14 +175,14 @@ pub fn all(settings: &Settings) -> Result<Vec<Object>, ObjectError> {
             objects.push(route::route(settings, host, gateway)?);
         }
     }
-    if settings.service_monitor {
-        objects.push(monitor::monitor(settings)?);
+    if let Some(labels) = &settings.service_monitor {
+        objects.push(monitor::monitor(settings, labels)?);
     }
     Ok(objects)
 }
 
 /// Every kind that a deployment may have made: what `delete` looks for.
-pub(crate) fn kinds() -> [Kind; 8] {
+pub(crate) fn kinds() -> [Kind; 9] {
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
     use k8s_openapi::api::core::v1::Service;
@@ -190,6 +190,7 @@ pub(crate) fn kinds() -> [Kind; 8] {
     use k8s_openapi::api::policy::v1::PodDisruptionBudget;
     [
         crate::kserve::INFERENCE_SERVICE,
+        crate::kserve::SERVING_RUNTIME,
         monitor::SERVICE_MONITOR,
         route::HTTP_ROUTE,
         Kind::of::<Ingress>(),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::pod::PORT_NAME;
 use super::{Custom, Kind, Object, ObjectError, metadata, selector};
-use crate::settings::Settings;
+use crate::settings::{Label, Settings};
 
 /// The kind.
 pub(super) const SERVICE_MONITOR: Kind = Kind {
@@ -30,7 +30,11 @@ struct Endpoint {
     interval: &'static str,
 }
 
-pub(super) fn monitor(settings: &Settings) -> Result<Object, ObjectError> {
+pub(super) fn monitor(settings: &Settings, labels: &[Label]) -> Result<Object, ObjectError> {
+    let mut metadata = metadata(settings);
+    let more = labels.iter();
+    let more = more.map(|label| (label.key.clone(), label.value.clone()));
+    metadata.labels.get_or_insert_default().extend(more);
     let endpoint = Endpoint {
         port: PORT_NAME,
         path: "/metrics",
@@ -40,5 +44,5 @@ pub(super) fn monitor(settings: &Settings) -> Result<Object, ObjectError> {
         selector: selector(settings),
         endpoints: vec![endpoint],
     };
-    Custom::object(SERVICE_MONITOR, metadata(settings), spec)
+    Custom::object(SERVICE_MONITOR, metadata, spec)
 }

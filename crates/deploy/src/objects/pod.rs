@@ -99,7 +99,8 @@ pub(crate) fn server(settings: &Settings, name: &str, folder: &str) -> Container
         }]),
         // A large model may take minutes to load; a small one is asked again after a second.
         startup_probe: Some(probe("/ready", 1, 600)),
-        readiness_probe: Some(probe("/ready", 2, 1)),
+        // One slow answer takes no pod out of service.
+        readiness_probe: Some(probe("/ready", 5, 3)),
         liveness_probe: Some(probe("/ping", 10, 6)),
         resources: Some(settings.resources.requirements()),
         security_context: Some(container_security()),

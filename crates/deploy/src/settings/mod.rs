@@ -4,6 +4,7 @@
 //! named, and stay in the cluster.
 
 mod exposure;
+mod label;
 mod model;
 mod variable;
 
@@ -13,12 +14,9 @@ use crate::names::{Name, Namespace, ObjectName};
 use crate::resources::Resources;
 
 pub use exposure::{Exposure, Gateway};
+pub use label::Label;
 pub use model::{FetchedModel, Model};
 pub use variable::Variable;
-
-/// The image that serves a model which is not inside of it, unless another one is named: this version
-/// of mlrs.
-pub const RUNTIME_IMAGE: &str = concat!("mlrs:", env!("CARGO_PKG_VERSION"));
 
 /// Seconds that a server goes on answering after it was told to stop, unless said otherwise.
 pub const DRAIN_SECONDS: u32 = 25;
@@ -35,9 +33,9 @@ pub enum SettingsError {
     /// A range of replicas that cannot be read.
     #[error("`{0}` is no MIN:MAX:TARGET")]
     Autoscale(String),
-    /// A text that is no variable.
-    #[error("a variable without `=`: `{0}`")]
-    NotAVariable(String),
+    /// A text that is no variable. It may be a secret that was meant to have a name.
+    #[error("a variable without `=`")]
+    NotAVariable,
     /// A name that no variable can have.
     #[error("`{0}` is no name of an environment variable")]
     VariableName(String),
@@ -64,9 +62,21 @@ pub enum SettingsError {
     /// An autoscaler without anything to measure against.
     #[error("an autoscaler on processor use needs a request for `cpu`")]
     AutoscaleWithoutCpu,
-    /// A number of seconds that is too large to be meant.
-    #[error("`{0}` seconds to drain are more than an hour")]
+    /// A number of seconds that cannot be meant.
+    #[error("`{0}` seconds to drain are not between 1 and 3600")]
     Drain(u32),
+    /// A text that is no label of an object.
+    #[error("`{0}` is no label KEY=VALUE")]
+    Label(String),
+    /// A label that is set twice, or by mlrs.
+    #[error("the label `{0}` is there already")]
+    LabelTaken(String),
+    /// A model to fetch, and no image to do it.
+    #[error("nothing says which image of mlrs fetches and serves the model")]
+    NoRuntimeImage,
+    /// A namespace in a chart.
+    #[error("a chart has no namespace, and `{0}` would be left out")]
+    ChartNamespace(String),
     /// A URI that only a server can resolve, and no server.
     #[error("nothing says which server knows `{0}`")]
     NoServer(String),
@@ -83,7 +93,7 @@ impl SettingsError {
                 "write for instance `2:10:70`: between 2 and 10 pods, at 70 percent of the processor \
                  time that they ask for"
             }
-            Self::NotAVariable(_) => "write for instance `MLRS_LOG=debug`",
+            Self::NotAVariable => "write for instance `MLRS_LOG=debug`",
             Self::VariableName(_) => {
                 "use letters, digits, `_`, `-` and `.`, and begin with no digit"
             }
@@ -96,7 +106,20 @@ impl SettingsError {
             }
             Self::Gateway(_) => "write for instance `infra/public`",
             Self::AutoscaleWithoutCpu => "add `cpu=500m` or the like to --resources",
-            Self::Drain(_) => "requests that last longer than an hour need another design",
+            Self::Drain(_) => {
+                "a second lets short requests finish; those that last longer than an hour need \
+                 another design"
+            }
+            Self::Label(_) => "write for instance `release=prometheus`",
+            Self::LabelTaken(_) => "use another key, and each once",
+            Self::NoRuntimeImage => {
+                "name it with --runtime-image or MLRS_RUNTIME_IMAGE; `mlrs image build -t \
+                 registry.example.com/mlrs:0.1 --output registry` makes one, without a model in it"
+            }
+            Self::ChartNamespace(_) => {
+                "leave out --namespace, and name it when the chart is installed: `helm install \
+                 NAME DIR --namespace NAMESPACE`"
+            }
             Self::NoServer(_) => {
                 "name it with --tracking-uri, or name a Secret that has MLFLOW_TRACKING_URI with \
                  --credentials-secret"
@@ -130,8 +153,9 @@ pub struct Settings {
     pub drain_seconds: u32,
     /// Who reaches it from outside of the cluster.
     pub exposure: Exposure,
-    /// Whether Prometheus' operator is told to scrape it.
-    pub service_monitor: bool,
+    /// Whether Prometheus' operator is told to scrape it: the labels of the ServiceMonitor, by which
+    /// many installations of it choose what they look at, or none for no ServiceMonitor.
+    pub service_monitor: Option<Vec<Label>>,
     /// Secrets to pull images with.
     pub image_pull_secrets: Vec<ObjectName>,
     /// The service account, if not the default one.
@@ -153,7 +177,7 @@ impl Settings {
             environment_secrets: Vec::new(),
             drain_seconds: DRAIN_SECONDS,
             exposure: Exposure::Cluster,
-            service_monitor: true,
+            service_monitor: None,
             image_pull_secrets: Vec::new(),
             service_account: None,
             annotations: BTreeMap::new(),
@@ -177,13 +201,31 @@ impl Settings {
                 return Err(SettingsError::VariableTwice(variable.name.clone()));
             }
         }
-        if self.drain_seconds > 3600 {
+        if !(1..=3600).contains(&self.drain_seconds) {
             return Err(SettingsError::Drain(self.drain_seconds));
         }
         if matches!(self.scale, Scale::Autoscale { .. }) && !self.resources.asks_for_cpu() {
             return Err(SettingsError::AutoscaleWithoutCpu);
         }
+        label::check(self.service_monitor.as_deref().unwrap_or_default())?;
         self.model.check()
+    }
+
+    /// What is not wrong, and may not be what is expected.
+    pub fn notes(&self) -> Vec<String> {
+        let Model::Fetched(fetched) = &self.model else {
+            return Vec::new();
+        };
+        let note = fetched.may_move().then(|| {
+            format!(
+                "`{uri}` may come to mean another version: pods that start later fetch that one, and \
+                 applying this again rolls out nothing; name a version, as in `models:/iris/3`, or \
+                 restart the pods with `kubectl rollout restart deployment {name}`",
+                uri = fetched.uri,
+                name = self.name,
+            )
+        });
+        note.into_iter().collect()
     }
 }
 
@@ -265,6 +307,34 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_may_move_is_noted() {
+        let notes = |uri: &str| {
+            let fetched = FetchedModel {
+                uri: uri.to_owned(),
+                runtime_image: "mlrs:0.1".parse().unwrap(),
+                tracking_uri: None,
+                credentials_secret: None,
+            };
+            Settings::new("iris".parse().unwrap(), Model::Fetched(fetched)).notes()
+        };
+        for uri in [
+            "models:/iris/Production",
+            "models:/iris/latest",
+            "models:/iris@champion",
+        ] {
+            assert!(notes(uri)[0].contains(uri));
+        }
+        for uri in [
+            "models:/iris/3",
+            "models:/m-0123",
+            "runs:/0123/model",
+            "s3://bucket/iris",
+        ] {
+            assert!(notes(uri).is_empty(), "{uri}");
+        }
+    }
+
+    #[test]
     fn parts_must_fit() {
         let image = Model::Image("iris:1".parse().unwrap());
         let mut settings = Settings::new("iris".parse().unwrap(), image);
@@ -279,9 +349,20 @@ mod tests {
             Err(SettingsError::VariableTwice("A".to_owned()))
         );
         settings.environment.clear();
+        for seconds in [0, 3601] {
+            settings.drain_seconds = seconds;
+            assert_eq!(settings.check(), Err(SettingsError::Drain(seconds)));
+        }
+        settings.drain_seconds = 1;
+        settings.service_monitor = Some(vec!["app.kubernetes.io/name=x".parse().unwrap()]);
+        assert!(matches!(
+            settings.check(),
+            Err(SettingsError::LabelTaken(_))
+        ));
+        settings.service_monitor = None;
         settings.model = Model::Fetched(FetchedModel {
             uri: "./iris".to_owned(),
-            runtime_image: RUNTIME_IMAGE.parse().unwrap(),
+            runtime_image: "mlrs:0.1".parse().unwrap(),
             tracking_uri: None,
             credentials_secret: None,
         });

@@ -15,7 +15,7 @@ pub enum Model {
 /// A model that a pod fetches before it serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchedModel {
-    /// A URI such as `models:/iris/Production`.
+    /// A URI such as `models:/iris/3`.
     pub uri: String,
     /// An image of mlrs.
     pub runtime_image: ImageReference,
@@ -25,20 +25,26 @@ pub struct FetchedModel {
     pub credentials_secret: Option<ObjectName>,
 }
 
+impl FetchedModel {
+    /// Whether the URI is a stage, an alias or the latest version, and may name another one tomorrow.
+    pub(super) fn may_move(&self) -> bool {
+        let Some(name) = self.uri.strip_prefix("models:/") else {
+            return false;
+        };
+        let name = name.trim_start_matches('/');
+        name.contains('@')
+            || name
+                .split_once('/')
+                .is_some_and(|(_, version)| !version.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+}
+
 impl Model {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         let Self::Fetched(fetched) = self else {
             return Ok(());
         };
-        if !fetched.uri.contains(":/") || fetched.uri.starts_with("file:") {
-            return Err(SettingsError::LocalModel(fetched.uri.clone()));
-        }
-        let needs_server = ["models:/", "runs:/", "mlflow-artifacts:/"]
-            .iter()
-            .any(|scheme| fetched.uri.starts_with(scheme));
-        if needs_server && fetched.tracking_uri.is_none() && fetched.credentials_secret.is_none() {
-            return Err(SettingsError::NoServer(fetched.uri.clone()));
-        }
+        // The other errors show the URI.
         if holds_credentials(&fetched.uri) {
             let what = "model's URI";
             return Err(SettingsError::CredentialsInUri { what });
@@ -51,6 +57,15 @@ impl Model {
             let what = "tracking URI";
             return Err(SettingsError::CredentialsInUri { what });
         }
+        if !fetched.uri.contains(":/") || fetched.uri.starts_with("file:") {
+            return Err(SettingsError::LocalModel(fetched.uri.clone()));
+        }
+        let needs_server = ["models:/", "runs:/", "mlflow-artifacts:/"]
+            .iter()
+            .any(|scheme| fetched.uri.starts_with(scheme));
+        if needs_server && fetched.tracking_uri.is_none() && fetched.credentials_secret.is_none() {
+            return Err(SettingsError::NoServer(fetched.uri.clone()));
+        }
         Ok(())
     }
 
@@ -62,6 +77,27 @@ impl Model {
         }
     }
 }
+
+/// Keys of a URI's query whose values let in whoever has them.
+const SECRET_KEYS: [&str; 17] = [
+    "access_key",
+    "access_token",
+    "api_key",
+    "api-key",
+    "apikey",
+    "code",
+    "key",
+    "password",
+    "secret",
+    "sig",
+    "signature",
+    "token",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-goog-credential",
+    "x-goog-signature",
+];
 
 /// Whether there is a user, or a signature, in a URI.
 pub(super) fn holds_credentials(uri: &str) -> bool {
@@ -79,15 +115,7 @@ pub(super) fn holds_credentials(uri: &str) -> bool {
         || query.is_some_and(|query| {
             query.split('&').any(|pair| {
                 let key = pair.split('=').next().unwrap_or_default();
-                [
-                    "sig",
-                    "signature",
-                    "token",
-                    "password",
-                    "x-amz-signature",
-                    "access_key",
-                ]
-                .contains(&key)
+                SECRET_KEYS.contains(&key)
             })
         })
 }
@@ -95,6 +123,20 @@ pub(super) fn holds_credentials(uri: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_refused_before_a_uri_is_shown() {
+        for uri in ["models://me:hush@host/iris", "file://me:hush@host/iris"] {
+            let model = Model::Fetched(FetchedModel {
+                uri: uri.to_owned(),
+                runtime_image: "mlrs:0.1".parse().unwrap(),
+                tracking_uri: None,
+                credentials_secret: None,
+            });
+            let what = "model's URI";
+            assert_eq!(model.check(), Err(SettingsError::CredentialsInUri { what }));
+        }
+    }
 
     #[test]
     fn uris_hold_no_credentials() {
@@ -112,6 +154,11 @@ mod tests {
             "https://token@host/x",
             "abfss://box:key@account/iris",
             "https://host/x?sv=1&sig=hush",
+            "https://host/x?X-Goog-Signature=hush",
+            "https://host/x?X-Amz-Security-Token=hush",
+            "https://host/x?api_key=hush",
+            "https://host/x?version=1&key=hush",
+            "https://host/x?code=hush#top",
         ] {
             assert!(holds_credentials(bad), "{bad}");
         }

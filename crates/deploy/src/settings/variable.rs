@@ -17,25 +17,39 @@ pub struct Variable {
 /// Variables that the objects set themselves.
 const TAKEN: [&str; 4] = ["MLFLOW_HOST", "MLFLOW_PORT", "MLRS_CACHE_DIR", "MLRS_DRAIN"];
 
-/// Ends of names whose values are secrets.
-const SECRET_ENDS: [&str; 8] = [
+/// Last words of names whose values are secrets. `AWS_ACCESS_KEY_ID` ends in none of them.
+const SECRET_WORDS: [&str; 15] = [
+    "AUTH",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "KEY",
+    "KEYS",
+    "PASS",
+    "PASSPHRASE",
+    "PASSWD",
+    "PASSWORD",
+    "PASSWORDS",
+    "PWD",
+    "SAS",
+    "SECRET",
+    "SECRETS",
+    "TOKEN",
+];
+/// Ends of such names that need no `_` before them, as in `PGPASSWORD`.
+const SECRET_ENDS: [&str; 6] = [
+    "ACCESSKEY",
+    "APIKEY",
+    "CONNECTION_STRING",
+    "PASSWD",
     "PASSWORD",
     "SECRET",
-    "TOKEN",
-    "ACCESS_KEY",
-    "ACCOUNT_KEY",
-    "API_KEY",
-    "PRIVATE_KEY",
-    "CONNECTION_STRING",
 ];
 
 impl FromStr for Variable {
     type Err = SettingsError;
 
     fn from_str(text: &str) -> Result<Self, SettingsError> {
-        let (name, value) = text
-            .split_once('=')
-            .ok_or_else(|| SettingsError::NotAVariable(text.to_owned()))?;
+        let (name, value) = text.split_once('=').ok_or(SettingsError::NotAVariable)?;
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         if name.is_empty()
             || !name.bytes().all(letter)
@@ -47,12 +61,7 @@ impl FromStr for Variable {
         if TAKEN.contains(&name) {
             return Err(SettingsError::VariableTaken(name.to_owned()));
         }
-        let upper = name.to_ascii_uppercase();
-        let is_secret = SECRET_ENDS.iter().any(|end| {
-            let before = upper.strip_suffix(end);
-            before.is_some_and(|before| before.is_empty() || before.ends_with('_'))
-        });
-        if is_secret || holds_credentials(value) {
+        if is_secret(name) || holds_credentials(value) {
             return Err(SettingsError::SecretVariable(name.to_owned()));
         }
         Ok(Self {
@@ -60,6 +69,17 @@ impl FromStr for Variable {
             value: value.to_owned(),
         })
     }
+}
+
+/// Whether a variable with this name holds a secret. A number at the end is no part of the name.
+fn is_secret(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let apart = |letter: char| "_-.".contains(letter);
+    let upper = upper.trim_end_matches(|last: char| last.is_ascii_digit() || apart(last));
+    let last = upper.rsplit(apart).next().unwrap_or_default();
+    // `PWD` alone is the working folder.
+    (SECRET_WORDS.contains(&last) && upper != "PWD")
+        || SECRET_ENDS.iter().any(|end| upper.ends_with(end))
 }
 
 #[cfg(test)]
@@ -76,7 +96,7 @@ mod tests {
         assert!("TOKENIZERS_PARALLELISM=1".parse::<Variable>().is_ok());
         assert!("AWS_ACCESS_KEY_ID=x".parse::<Variable>().is_ok());
         for (text, error) in [
-            ("A", SettingsError::NotAVariable("A".to_owned())),
+            ("hush", SettingsError::NotAVariable),
             ("1A=x", SettingsError::VariableName("1A".to_owned())),
             ("A B=x", SettingsError::VariableName("A B".to_owned())),
             ("=x", SettingsError::VariableName(String::new())),
@@ -100,6 +120,42 @@ mod tests {
             let found = text.parse::<Variable>().unwrap_err();
             assert!(!found.to_string().contains("hush"));
             assert_eq!(found, error);
+        }
+    }
+
+    #[test]
+    fn names_of_secrets_are_known() {
+        for name in [
+            "DB_PASS",
+            "DB_PASSWD",
+            "PGPASSWORD",
+            "DB_PASSWORD_2",
+            "MYSQL_PWD",
+            "OPENAI_APIKEY",
+            "OPENAI_API_KEY",
+            "api-key",
+            "SIGNING_KEY",
+            "AZURE_STORAGE_SAS",
+            "AZURE_STORAGE_CONNECTION_STRING",
+            "GOOGLE_CREDENTIALS",
+            "PROXY_AUTH",
+            "HF_TOKEN",
+            "spring.datasource.password",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AZURE_CLIENT_ID",
+            "PWD",
+            "MONKEY",
+            "COMPASS",
+            "AUTHOR",
+            "KEYBOARD",
+            "TOKENIZERS_PARALLELISM",
+            "MLRS_LOG",
+        ] {
+            assert!(!is_secret(name), "{name}");
         }
     }
 }
