@@ -238,6 +238,41 @@ fn kserve_gets_an_inference_service_and_what_it_needs() {
 }
 
 #[test]
+fn what_kserve_makes_stays_until_its_service_goes() {
+    let (terminal, server) = with_cluster(Behaviour {
+        groups: vec!["serving.kserve.io/v1alpha1", "serving.kserve.io/v1beta1"],
+        ..Behaviour::default()
+    });
+    let words = format!("deploy kubernetes --name iris --image {IMAGE} --kserve --output apply");
+    assert_eq!(terminal.quietly(&words, b"").code, 0);
+    // KServe copies the labels of an InferenceService to what it makes of it.
+    let service = server.object("inferenceservices", "iris").unwrap();
+    let made = |kind: &str, name: &str| {
+        json!({
+            "kind": kind, "spec": {"replicas": 1},
+            "metadata": {
+                "name": name, "labels": service["metadata"]["labels"],
+                "ownerReferences": [{
+                    "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
+                    "controller": true, "name": "iris", "uid": service["metadata"]["uid"],
+                }],
+            },
+        })
+    };
+    server.put("deployments", made("Deployment", "iris-predictor"));
+    server.put("services", made("Service", "iris-predictor"));
+    server.put("services", made("Service", "iris"));
+    let before = server.inventory();
+    assert_eq!(terminal.quietly(&words, b"").code, 0);
+    assert_eq!(server.inventory(), before);
+    let listed = terminal.quietly("deploy status", b"").output;
+    assert!(!listed.contains("iris-predictor"), "{listed}");
+    let deleted = terminal.quietly("deploy delete iris --yes", b"").output;
+    assert_eq!(deleted, "deleted InferenceService iris\n");
+    assert!(server.inventory().is_empty());
+}
+
+#[test]
 fn the_objects_of_others_stay_as_they_are() {
     let (mut terminal, server) = with_cluster(Behaviour::default());
     let theirs = json!({

@@ -122,12 +122,15 @@ impl Cluster {
     }
 }
 
-/// Whether mlrs made an object.
+/// Whether mlrs made an object. A controller may copy the labels of what it follows to what it makes,
+/// as KServe does; that has an owner.
 fn is_ours(metadata: &ObjectMeta) -> bool {
     let labels = metadata.labels.as_ref();
-    labels
+    let is_labelled = labels
         .and_then(|labels| labels.get(MANAGED_BY))
-        .is_some_and(|manager| manager == MANAGER)
+        .is_some_and(|manager| manager == MANAGER);
+    let mut owners = metadata.owner_references.iter().flatten();
+    is_labelled && !owners.any(|owner| owner.controller == Some(true))
 }
 
 /// What finds everything that mlrs made, or all that it made for one deployment.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::rollout::{counts, is_done};
 use super::trouble::{Trouble, is_ready};
-use super::{Cluster, ClusterError, ours};
+use super::{Cluster, ClusterError, is_ours, ours};
 use crate::names::Name;
 use crate::objects::{INSTANCE, MODEL_FOLDER, SERVICE_PORT};
 
@@ -81,6 +81,7 @@ impl Cluster {
         let mut found: Vec<DeploymentStatus> = listed
             .items
             .iter()
+            .filter(|deployment| is_ours(&deployment.metadata))
             .map(|deployment| {
                 let autoscaler = autoscalers
                     .items
