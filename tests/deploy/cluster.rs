@@ -106,6 +106,37 @@ fn a_change_between_replicas_and_an_autoscaler_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_an_autoscaler_has_set_is_no_obstacle_to_a_fixed_number() {
+    let (mut terminal, server) = with_cluster(Behaviour::default());
+    let apply = format!(
+        "deploy kubernetes --name iris --image {IMAGE} --no-service-monitor --output apply"
+    );
+    let scaled = terminal.quietly(&format!("{apply} --autoscale 3:6:70"), b"");
+    assert_eq!(
+        (scaled.code, scaled.output.lines().last()),
+        (0, Some("iris is ready: 3 pods"))
+    );
+    // Another number than the autoscaler's, which is its field: of `kube-controller-manager`.
+    assert_eq!(
+        terminal
+            .run(&format!("{apply} --replicas 1 --dry-run"))
+            .code,
+        0
+    );
+    assert!(server.object("horizontalpodautoscalers", "iris").is_some());
+    assert_eq!(terminal.run(&format!("{apply} --replicas 1")).code, 0);
+    assert_eq!(server.inventory(), ["deployments/iris", "services/iris"]);
+    assert_eq!(
+        server.object("deployments", "iris").unwrap()["spec"]["replicas"],
+        1
+    );
+    // Without an autoscaler of ours the number is somebody else's.
+    server.take_over("deployments", "iris", "keda", "/spec/replicas", json!(5));
+    assert_eq!(terminal.run(&format!("{apply} --replicas 2")).code, 1);
+    insta::assert_snapshot!(terminal.transcript());
+}
+
+#[test]
 fn a_model_that_is_fetched_is_shown_by_its_uri() {
     let (terminal, server) = with_cluster(Behaviour::default());
     let words = "deploy kubernetes --name iris --model models:/iris/Production --tracking-uri http://mlflow:5000 --output apply";

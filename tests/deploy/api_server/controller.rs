@@ -42,6 +42,41 @@ pub async fn follow(cluster: Arc<Mutex<Cluster>>, key: Key) {
     }
 }
 
+/// Brings the number of pods into the range of an autoscaler, as the controller of Kubernetes does:
+/// through the scale subresource, whose field it is from then on.
+pub async fn autoscale(cluster: Arc<Mutex<Cluster>>, key: Key) {
+    tokio::time::sleep(MOMENT).await;
+    let deployment = (key.0.clone(), "deployments".to_owned(), key.2.clone());
+    {
+        let mut cluster = cluster.lock().unwrap();
+        let Some(range) = cluster.objects.get(&key).map(|found| found.body.clone()) else {
+            return;
+        };
+        let Some(mut object) = cluster.objects.get(&deployment).cloned() else {
+            return;
+        };
+        let number = |value: &Value| value.as_u64().unwrap_or(1);
+        let (min, max) = (
+            number(&range["spec"]["minReplicas"]),
+            number(&range["spec"]["maxReplicas"]),
+        );
+        let replicas = number(&object.body["spec"]["replicas"]);
+        let wanted = replicas.clamp(min, max);
+        if wanted == replicas {
+            return;
+        }
+        object.body["spec"]["replicas"] = json!(wanted);
+        let path = "/spec/replicas".to_owned();
+        for owned in object.managers.values_mut() {
+            owned.remove(&path);
+        }
+        let manager = "kube-controller-manager:scale".to_owned();
+        object.managers.insert(manager, [path].into());
+        cluster.store(&key.0, "deployments", object);
+    }
+    follow(cluster, deployment).await;
+}
+
 /// Makes the set of a template and its pods.
 fn begin(cluster: &mut Cluster, key: &Key) -> Option<String> {
     let deployment = cluster.objects.get(key)?.body.clone();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::TOKEN;
 use super::answer::{Refusal, json_response, stream, unknown_path};
 use super::apply::{apply, merge};
-use super::controller::follow;
+use super::controller::{autoscale, follow};
 use super::state::{Cluster, Key};
 
 /// A request, as it came.
@@ -395,6 +395,9 @@ fn patch(
     let stored = locked.store(&place.namespace, &place.plural, object);
     if place.plural == "deployments" {
         tokio::spawn(follow(Arc::clone(cluster), place.key()));
+    }
+    if place.plural == "horizontalpodautoscalers" {
+        tokio::spawn(autoscale(Arc::clone(cluster), place.key()));
     }
     if place.below.first().is_some_and(|below| below == "scale") {
         return Ok(json!({

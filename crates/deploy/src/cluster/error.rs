@@ -179,11 +179,11 @@ pub(super) fn is_of_other_managers(status: &Status) -> bool {
     !conflicts(status).is_empty()
 }
 
-/// What the API server says of each field that another manager has.
-pub(super) fn conflicts(status: &Status) -> Vec<&str> {
+/// What the API server says of each field that another manager has: the field, and whose it is.
+pub(super) fn conflicts(status: &Status) -> Vec<(&str, &str)> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     causes
         .filter(|cause| cause.reason == "FieldManagerConflict")
-        .map(|cause| cause.message.as_str())
+        .map(|cause| (cause.field.as_str(), cause.message.as_str()))
         .collect()
 }
