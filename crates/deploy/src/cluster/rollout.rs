@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, WatchEvent, WatchParams};
@@ -129,7 +130,8 @@ impl Cluster {
         let mut in_trouble_since = None;
         loop {
             let deployment = self.present(name).await?;
-            let mut rollout = counts(&deployment);
+            let autoscaler = self.autoscaler(name).await?;
+            let mut rollout = counts(&deployment, autoscaler.as_ref());
             if is_done(&deployment, &rollout) {
                 progress(&rollout);
                 return Ok(());
@@ -202,6 +204,21 @@ impl Cluster {
         let _ = timeout_at(until, news).await;
     }
 
+    /// The autoscaler of a deployment; none when it may not be read.
+    pub(super) async fn autoscaler(
+        &self,
+        name: &Name,
+    ) -> Result<Option<HorizontalPodAutoscaler>, ClusterError> {
+        let autoscalers = self.typed::<HorizontalPodAutoscaler>();
+        match autoscalers.get_opt(name.as_ref()).await {
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+            found => found.map_err(|error| {
+                let what = self.named("HorizontalPodAutoscaler", name.as_ref());
+                ClusterError::of("read", what, error)
+            }),
+        }
+    }
+
     /// What keeps a pod of the newest kind from being ready.
     pub(super) async fn trouble(
         &self,
@@ -247,7 +264,11 @@ impl Cluster {
     }
 
     /// Objects that only say more of what the Deployment says itself: none when they may not be read.
-    async fn readable<T>(&self, what: &str, which: &ListParams) -> Result<Vec<T>, ClusterError>
+    pub(super) async fn readable<T>(
+        &self,
+        what: &str,
+        which: &ListParams,
+    ) -> Result<Vec<T>, ClusterError>
     where
         T: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
         T: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
@@ -290,15 +311,27 @@ fn refused_pods(deployment: &Deployment) -> Option<Trouble> {
     })
 }
 
-/// Pods, as the Deployment counts them.
-pub(super) fn counts(deployment: &Deployment) -> Rollout {
+/// Pods, as the Deployment counts them. An autoscaler that has not looked yet is going to want its
+/// lowest number; a Deployment without pods it leaves alone.
+pub(super) fn counts(
+    deployment: &Deployment,
+    autoscaler: Option<&HorizontalPodAutoscaler>,
+) -> Rollout {
     let number = |number: Option<i32>| u32::try_from(number.unwrap_or(0)).unwrap_or(0);
     let status = deployment.status.clone().unwrap_or_default();
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    let replicas = number(replicas.or(Some(1)));
+    let least = autoscaler
+        .and_then(|autoscaler| autoscaler.spec.as_ref())
+        .map_or(0, |spec| number(spec.min_replicas.or(Some(1))));
     let updated = number(status.updated_replicas);
     let old = number(status.replicas).saturating_sub(updated);
     Rollout {
-        wanted: number(wanted.or(Some(1))),
+        wanted: if replicas == 0 {
+            0
+        } else {
+            replicas.max(least)
+        },
         updated,
         // Those of the old kind count as available as well.
         available: number(status.available_replicas).saturating_sub(old),
@@ -307,12 +340,13 @@ pub(super) fn counts(deployment: &Deployment) -> Rollout {
     }
 }
 
-/// Whether what the Deployment counts is about its newest specification, and all are there.
+/// Whether what the Deployment counts is about its newest specification, and all are there and no
+/// more.
 pub(super) fn is_done(deployment: &Deployment, rollout: &Rollout) -> bool {
     let status = deployment.status.as_ref();
     let seen = status.and_then(|status| status.observed_generation);
     seen >= deployment.metadata.generation
-        && rollout.updated >= rollout.wanted
+        && rollout.updated == rollout.wanted
         && rollout.old == 0
         && rollout.available >= rollout.wanted
 }
@@ -330,4 +364,40 @@ fn has_given_up(deployment: &Deployment) -> bool {
             condition.type_ == "Progressing"
                 && condition.reason.as_deref() == Some("ProgressDeadlineExceeded")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Whether a Deployment is done with so many pods wanted, of the newest kind, and available.
+    fn is_ready(replicas: u32, updated: u32, available: u32, least: Option<u32>) -> bool {
+        let deployment: Deployment = serde_json::from_value(json!({
+            "metadata": {"generation": 2},
+            "spec": {"replicas": replicas, "selector": {}, "template": {}},
+            "status": {
+                "observedGeneration": 2, "replicas": updated, "updatedReplicas": updated,
+                "availableReplicas": available,
+            },
+        }))
+        .unwrap();
+        let autoscaler = least.map(|least| {
+            let spec = json!({"minReplicas": least, "maxReplicas": 10, "scaleTargetRef": {"kind": "Deployment", "name": "iris"}});
+            serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap()
+        });
+        is_done(&deployment, &counts(&deployment, autoscaler.as_ref()))
+    }
+
+    #[test]
+    fn all_pods_are_there_and_no_more() {
+        assert!(is_ready(2, 2, 2, None));
+        assert!(!is_ready(2, 2, 1, None), "one does not get requests");
+        assert!(!is_ready(2, 4, 4, None), "two are to go");
+        assert!(!is_ready(1, 1, 1, Some(2)), "the autoscaler is to add one");
+        assert!(is_ready(2, 2, 2, Some(2)));
+        assert!(is_ready(5, 5, 5, Some(2)));
+        assert!(is_ready(0, 0, 0, Some(2)), "the autoscaler is switched off");
+    }
 }
