@@ -166,6 +166,68 @@ fn a_watch_that_is_gone_costs_only_the_news() {
 }
 
 #[test]
+fn a_rollout_that_failed_is_waited_for_anew() {
+    let (terminal, server) = with_cluster(Behaviour {
+        fate: Fate::Unready,
+        ..Behaviour::default()
+    });
+    let words = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
+    let ended = terminal.quietly(&format!("{words} --timeout 5"), b"");
+    assert_eq!(ended.code, 1);
+    // What Kubernetes says of the last time is still there when the next one begins.
+    server.change(|behaviour| behaviour.fate = Fate::Ready);
+    let ended = terminal.quietly(&words, b"");
+    assert_eq!((ended.code, ended.errors.as_str()), (0, ""));
+    // Events are those of one pod, and few.
+    let requests = server.requests();
+    let mut events = requests
+        .iter()
+        .filter(|request| request.path.ends_with("/events"))
+        .peekable();
+    assert!(events.peek().is_some());
+    for request in events {
+        assert_eq!(
+            request.query["fieldSelector"],
+            "involvedObject.name=iris-1-0,type=Warning"
+        );
+        assert_eq!(request.query["limit"], "50");
+    }
+}
+
+#[test]
+fn an_api_server_that_is_away_for_a_while_is_asked_again() {
+    let (terminal, server) = with_cluster(Behaviour {
+        hiccups: 2,
+        ..Behaviour::default()
+    });
+    let words = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
+    let ended = terminal.quietly(&words, b"");
+    assert_eq!((ended.code, ended.errors.as_str()), (0, ""));
+    server.change(|behaviour| assert_eq!(behaviour.hiccups, 0, "two were dropped"));
+}
+
+#[test]
+fn an_api_server_that_falls_silent_is_not_waited_for_for_ever() {
+    let (terminal, _server) = with_cluster(Behaviour {
+        is_mute: true,
+        ..Behaviour::default()
+    });
+    let words = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
+    let ended = terminal.quietly(&format!("{words} --timeout 5"), b"");
+    assert_eq!(ended.code, 1);
+    assert_eq!(
+        ended.errors,
+        "error: could not read the Deployment `models/iris`: the API server gave no answer in time\n  \
+         hint: check that the cluster runs and is reached: `kubectl cluster-info`\n"
+    );
+    // Without a wait it has some seconds of its own.
+    let ended = terminal.quietly("deploy status iris", b"");
+    assert_eq!(ended.code, 1);
+    let said = "error: could not read the Deployment `models/iris`: the API server gave no usable answer\n";
+    assert!(ended.errors.starts_with(said), "{}", ended.errors);
+}
+
+#[test]
 fn a_new_image_replaces_the_old_pods() {
     let (terminal, server) = with_cluster(Behaviour::default());
     let apply = |image: &str| {
@@ -215,7 +277,7 @@ fn failed(fate: Fate) -> String {
     });
     // What heals by itself is waited for until the time is over.
     let timeout = if matches!(fate, Fate::NoRoom | Fate::Unready) {
-        2
+        10
     } else {
         60
     };

@@ -24,7 +24,7 @@ pub enum Fate {
     NoSecret,
     /// They are not even made: a quota.
     Quota,
-    /// They run, and never get ready.
+    /// They run, and never get ready, for which Kubernetes has stopped waiting.
     Unready,
     /// The container that fetches the model fails.
     NoModel,
@@ -204,8 +204,12 @@ fn count(cluster: &mut Cluster, key: &Key, set: &str) {
         }
     }
     let generation = deployment["metadata"]["generation"].clone();
-    let mut conditions =
-        vec![json!({"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"})];
+    let mut conditions = vec![match cluster.behaviour.fate {
+        Fate::Unready => {
+            json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"})
+        }
+        _ => json!({"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}),
+    }];
     if cluster.behaviour.fate == Fate::Quota {
         conditions.push(json!({
             "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",

@@ -52,6 +52,14 @@ pub enum ClusterError {
         #[source]
         source: Box<kube::Error>,
     },
+    /// No answer for as long as it was waited for.
+    #[error("could not {action} the {object}: the API server gave no answer in time")]
+    Silent {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        object: String,
+    },
     /// The cluster has no such kind of object.
     #[error("the cluster knows no {kind} ({api_version})")]
     UnknownKind {
@@ -107,6 +115,19 @@ impl ClusterError {
         }
     }
 
+    /// Whether it may go well when it is tried again: the API server was away, or had too much to do.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(status.code, 429 | 500..=599),
+            Self::NoAnswer { source, .. } => matches!(
+                **source,
+                kube::Error::HyperError(_) | kube::Error::Service(_)
+            ),
+            Self::Silent { .. } => true,
+            _ => false,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -122,7 +143,7 @@ impl ClusterError {
                 "check the certificates, and the program that gives credentials, of the context"
                     .to_owned()
             }
-            Self::NoAnswer { .. } => {
+            Self::NoAnswer { .. } | Self::Silent { .. } => {
                 "check that the cluster runs and is reached: `kubectl cluster-info`".to_owned()
             }
             Self::Refused { status, .. } => return hint_of(status),

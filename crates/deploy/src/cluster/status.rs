@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::api::ListParams;
 use serde::Serialize;
 
-use super::rollout::{counts, is_done};
+use super::rollout::{Warnings, counts, is_done};
 use super::trouble::{Trouble, is_ready};
 use super::{Cluster, ClusterError, is_ours, ours};
 use crate::names::Name;
@@ -102,7 +102,9 @@ impl Cluster {
         status.pods = pods.iter().map(pod_status).collect();
         status.pods.sort_by(|one, other| one.name.cmp(&other.name));
         if !status.ready {
-            status.trouble = self.trouble(name, &deployment).await?;
+            status.trouble = self
+                .trouble(name, &deployment, &mut Warnings::default())
+                .await?;
         }
         Ok(status)
     }
