@@ -105,6 +105,35 @@ fn a_change_between_replicas_and_an_autoscaler_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_an_autoscaler_has_set_is_no_obstacle_to_a_fixed_number() {
+    let (mut terminal, server) = with_cluster(Behaviour::default());
+    let apply = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
+    let scaled = terminal.quietly(&format!("{apply} --autoscale 3:6:70"), b"");
+    assert_eq!(
+        (scaled.code, scaled.output.lines().last()),
+        (0, Some("iris is ready: 3 pods"))
+    );
+    // Another number than the autoscaler's, which is its field: of `kube-controller-manager`.
+    assert_eq!(
+        terminal
+            .run(&format!("{apply} --replicas 1 --dry-run"))
+            .code,
+        0
+    );
+    assert!(server.object("horizontalpodautoscalers", "iris").is_some());
+    assert_eq!(terminal.run(&format!("{apply} --replicas 1")).code, 0);
+    assert_eq!(server.inventory(), ["deployments/iris", "services/iris"]);
+    assert_eq!(
+        server.object("deployments", "iris").unwrap()["spec"]["replicas"],
+        1
+    );
+    // Without an autoscaler of ours the number is somebody else's.
+    server.take_over("deployments", "iris", "keda", "/spec/replicas", json!(5));
+    assert_eq!(terminal.run(&format!("{apply} --replicas 2")).code, 1);
+    insta::assert_snapshot!(terminal.transcript());
+}
+
+#[test]
 fn a_model_that_is_fetched_is_shown_by_its_uri() {
     let (terminal, server) = with_cluster(Behaviour::default());
     let words = "deploy kubernetes --name iris --model models:/iris/3 --tracking-uri http://mlflow:5000 --output apply";
@@ -128,6 +157,68 @@ fn a_watch_that_is_gone_costs_only_the_news() {
     let words = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
     let ended = terminal.quietly(&words, b"");
     assert_eq!((ended.code, ended.errors.as_str()), (0, ""));
+}
+
+#[test]
+fn a_rollout_that_failed_is_waited_for_anew() {
+    let (terminal, server) = with_cluster(Behaviour {
+        fate: Fate::Unready,
+        ..Behaviour::default()
+    });
+    let words = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
+    let ended = terminal.quietly(&format!("{words} --timeout 5"), b"");
+    assert_eq!(ended.code, 1);
+    // What Kubernetes says of the last time is still there when the next one begins.
+    server.change(|behaviour| behaviour.fate = Fate::Ready);
+    let ended = terminal.quietly(&words, b"");
+    assert_eq!((ended.code, ended.errors.as_str()), (0, ""));
+    // Events are those of one pod, and few.
+    let requests = server.requests();
+    let mut events = requests
+        .iter()
+        .filter(|request| request.path.ends_with("/events"))
+        .peekable();
+    assert!(events.peek().is_some());
+    for request in events {
+        assert_eq!(
+            request.query["fieldSelector"],
+            "involvedObject.name=iris-1-0,type=Warning"
+        );
+        assert_eq!(request.query["limit"], "50");
+    }
+}
+
+#[test]
+fn an_api_server_that_is_away_for_a_while_is_asked_again() {
+    let (terminal, server) = with_cluster(Behaviour {
+        hiccups: 2,
+        ..Behaviour::default()
+    });
+    let words = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
+    let ended = terminal.quietly(&words, b"");
+    assert_eq!((ended.code, ended.errors.as_str()), (0, ""));
+    server.change(|behaviour| assert_eq!(behaviour.hiccups, 0, "two were dropped"));
+}
+
+#[test]
+fn an_api_server_that_falls_silent_is_not_waited_for_for_ever() {
+    let (terminal, _server) = with_cluster(Behaviour {
+        is_mute: true,
+        ..Behaviour::default()
+    });
+    let words = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
+    let ended = terminal.quietly(&format!("{words} --timeout 5"), b"");
+    assert_eq!(ended.code, 1);
+    assert_eq!(
+        ended.errors,
+        "error: could not read the Deployment `models/iris`: the API server gave no answer in time\n  \
+         hint: check that the cluster runs and is reached: `kubectl cluster-info`\n"
+    );
+    // Without a wait it has some seconds of its own.
+    let ended = terminal.quietly("deploy status iris", b"");
+    assert_eq!(ended.code, 1);
+    let said = "error: could not read the Deployment `models/iris`: the API server gave no usable answer\n";
+    assert!(ended.errors.starts_with(said), "{}", ended.errors);
 }
 
 #[test]
@@ -180,7 +271,7 @@ fn failed(fate: Fate) -> String {
     });
     // What heals by itself is waited for until the time is over.
     let timeout = if matches!(fate, Fate::NoRoom | Fate::Unready) {
-        2
+        10
     } else {
         60
     };
@@ -227,6 +318,41 @@ fn kserve_gets_an_inference_service_and_what_it_needs() {
     // What other deployments use as well stays.
     assert_eq!(server.inventory(), ["clusterstoragecontainers/mlrs"]);
     insta::assert_snapshot!(terminal.transcript());
+}
+
+#[test]
+fn what_kserve_makes_stays_until_its_service_goes() {
+    let (terminal, server) = with_cluster(Behaviour {
+        groups: vec!["serving.kserve.io/v1alpha1", "serving.kserve.io/v1beta1"],
+        ..Behaviour::default()
+    });
+    let words = format!("deploy kubernetes --name iris --image {IMAGE} --kserve --output apply");
+    assert_eq!(terminal.quietly(&words, b"").code, 0);
+    // KServe copies the labels of an InferenceService to what it makes of it.
+    let service = server.object("inferenceservices", "iris").unwrap();
+    let made = |kind: &str, name: &str| {
+        json!({
+            "kind": kind, "spec": {"replicas": 1},
+            "metadata": {
+                "name": name, "labels": service["metadata"]["labels"],
+                "ownerReferences": [{
+                    "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
+                    "controller": true, "name": "iris", "uid": service["metadata"]["uid"],
+                }],
+            },
+        })
+    };
+    server.put("deployments", made("Deployment", "iris-predictor"));
+    server.put("services", made("Service", "iris-predictor"));
+    server.put("services", made("Service", "iris"));
+    let before = server.inventory();
+    assert_eq!(terminal.quietly(&words, b"").code, 0);
+    assert_eq!(server.inventory(), before);
+    let listed = terminal.quietly("deploy status", b"").output;
+    assert!(!listed.contains("iris-predictor"), "{listed}");
+    let deleted = terminal.quietly("deploy delete iris --yes", b"").output;
+    assert_eq!(deleted, "deleted InferenceService iris\n");
+    assert!(server.inventory().is_empty());
 }
 
 #[test]

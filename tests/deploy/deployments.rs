@@ -70,3 +70,28 @@ fn a_model_is_deployed_asked_updated_and_deleted() {
         insta::assert_snapshot!(terminal.transcript());
     });
 }
+
+#[test]
+fn a_model_that_refuses_is_asked_once() {
+    let (terminal, server) = with_cluster(Behaviour {
+        backend_code: Some(429),
+        ..Behaviour::default()
+    });
+    let on = "-t kubernetes --name iris";
+    let created =
+        format!("deployments create {on} -m models:/iris/1 -C tracking-uri=http://mlflow:5000");
+    assert_eq!(terminal.quietly(&created, b"").code, 0);
+    terminal.write("rows.json", "[{\"a\": 1}]");
+    let asked = terminal.quietly(&format!("deployments predict {on} -I rows.json"), b"");
+    assert_eq!(asked.code, 1);
+    assert!(
+        asked.errors.starts_with("error: `iris` answered 429: "),
+        "{}",
+        asked.errors
+    );
+    let requests = server.requests();
+    let sent = requests
+        .iter()
+        .filter(|request| request.path.ends_with("/proxy/invocations"));
+    assert_eq!(sent.count(), 1);
+}

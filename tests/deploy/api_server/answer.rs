@@ -65,3 +65,9 @@ pub fn stream(lines: impl futures_util::Stream<Item = String> + Send + 'static) 
     let head = [(header::CONTENT_TYPE, "application/json")];
     (head, Body::from_stream(lines)).into_response()
 }
+
+/// No answer at all: the connection ends.
+pub fn broken() -> Response {
+    let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    Body::from_stream(futures_util::stream::iter([Err::<String, _>(error)])).into_response()
+}

@@ -24,7 +24,7 @@ pub enum Fate {
     NoSecret,
     /// They are not even made: a quota.
     Quota,
-    /// They run, and never get ready.
+    /// They run, and never get ready, for which Kubernetes has stopped waiting.
     Unready,
     /// The container that fetches the model fails.
     NoModel,
@@ -40,6 +40,41 @@ pub async fn follow(cluster: Arc<Mutex<Cluster>>, key: Key) {
     if let Some(set) = sets {
         end(&mut cluster.lock().unwrap(), &key, &set);
     }
+}
+
+/// Brings the number of pods into the range of an autoscaler, as the controller of Kubernetes does:
+/// through the scale subresource, whose field it is from then on.
+pub async fn autoscale(cluster: Arc<Mutex<Cluster>>, key: Key) {
+    tokio::time::sleep(MOMENT).await;
+    let deployment = (key.0.clone(), "deployments".to_owned(), key.2.clone());
+    {
+        let mut cluster = cluster.lock().unwrap();
+        let Some(range) = cluster.objects.get(&key).map(|found| found.body.clone()) else {
+            return;
+        };
+        let Some(mut object) = cluster.objects.get(&deployment).cloned() else {
+            return;
+        };
+        let number = |value: &Value| value.as_u64().unwrap_or(1);
+        let (min, max) = (
+            number(&range["spec"]["minReplicas"]),
+            number(&range["spec"]["maxReplicas"]),
+        );
+        let replicas = number(&object.body["spec"]["replicas"]);
+        let wanted = replicas.clamp(min, max);
+        if wanted == replicas {
+            return;
+        }
+        object.body["spec"]["replicas"] = json!(wanted);
+        let path = "/spec/replicas".to_owned();
+        for owned in object.managers.values_mut() {
+            owned.remove(&path);
+        }
+        let manager = "kube-controller-manager:scale".to_owned();
+        object.managers.insert(manager, [path].into());
+        cluster.store(&key.0, "deployments", object);
+    }
+    follow(cluster, deployment).await;
 }
 
 /// Makes the set of a template and its pods.
@@ -169,8 +204,12 @@ fn count(cluster: &mut Cluster, key: &Key, set: &str) {
         }
     }
     let generation = deployment["metadata"]["generation"].clone();
-    let mut conditions =
-        vec![json!({"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"})];
+    let mut conditions = vec![match cluster.behaviour.fate {
+        Fate::Unready => {
+            json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"})
+        }
+        _ => json!({"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}),
+    }];
     if cluster.behaviour.fate == Fate::Quota {
         conditions.push(json!({
             "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",

@@ -42,6 +42,12 @@ pub struct Behaviour {
     pub backend: Option<String>,
     /// Whether watches end at once, as those do whose version is too old.
     pub watches_are_gone: bool,
+    /// The status of every answer of the server behind a Service, instead of a server there.
+    pub backend_code: Option<u16>,
+    /// How many times a connection is dropped instead of reading a Deployment.
+    pub hiccups: usize,
+    /// Whether nothing is ever said when a Deployment is to be read.
+    pub is_mute: bool,
 }
 
 impl Default for Behaviour {
@@ -52,6 +58,9 @@ impl Default for Behaviour {
             forbidden: Vec::new(),
             backend: None,
             watches_are_gone: false,
+            backend_code: None,
+            hiccups: 0,
+            is_mute: false,
         }
     }
 }

@@ -9,9 +9,9 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use super::TOKEN;
-use super::answer::{Refusal, json_response, stream, unknown_path};
+use super::answer::{Refusal, broken, json_response, stream, unknown_path};
 use super::apply::{apply, merge};
-use super::controller::follow;
+use super::controller::{autoscale, follow};
 use super::state::{Cluster, Key};
 
 /// A request, as it came.
@@ -128,6 +128,20 @@ pub async fn handle(
             place.plural, place.plural, place.namespace
         );
         return Refusal::new(403, "Forbidden", message).response();
+    }
+    if verb == "get" && place.plural == "deployments" {
+        let is_mute = {
+            let mut cluster = cluster.lock().unwrap();
+            let is_there = cluster.objects.contains_key(&place.key());
+            if is_there && cluster.behaviour.hiccups > 0 {
+                cluster.behaviour.hiccups -= 1;
+                return broken();
+            }
+            is_there && cluster.behaviour.is_mute
+        };
+        if is_mute {
+            std::future::pending::<()>().await;
+        }
     }
     let answer = match verb {
         "watch" => return watch(cluster, &place, &query),
@@ -396,6 +410,9 @@ fn patch(
     if place.plural == "deployments" {
         tokio::spawn(follow(Arc::clone(cluster), place.key()));
     }
+    if place.plural == "horizontalpodautoscalers" {
+        tokio::spawn(autoscale(Arc::clone(cluster), place.key()));
+    }
     if place.below.first().is_some_and(|below| below == "scale") {
         return Ok(json!({
             "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": stored["metadata"],
@@ -448,10 +465,11 @@ async fn proxy(
 ) -> Response {
     let named = place.name.clone().unwrap_or_default();
     let (name, port) = named.split_once(':').unwrap_or((&named, ""));
-    let (is_there, backend) = {
+    let (is_there, backend, code) = {
         let cluster = cluster.lock().unwrap();
         let is_there = cluster.find(&place.namespace, "services", name).is_some();
-        (is_there, cluster.behaviour.backend.clone())
+        let behaviour = &cluster.behaviour;
+        (is_there, behaviour.backend.clone(), behaviour.backend_code)
     };
     if place.plural != "services" || !is_there {
         return Refusal::not_found("services", name).response();
@@ -459,6 +477,9 @@ async fn proxy(
     let [proxy, path @ ..] = &place.below[..] else {
         return unknown_path();
     };
+    if let Some(code) = code {
+        return json_response(code, &json!({"error_code": "BUSY", "message": "not now"}));
+    }
     let Some(backend) = backend.filter(|_| proxy == "proxy" && port == "http") else {
         let message = format!("no endpoints available for service \"{named}\"");
         return Refusal::new(503, "ServiceUnavailable", message).response();

@@ -42,6 +42,9 @@ pub(super) fn run(arguments: &KubernetesArguments) -> anyhow::Result<()> {
             ));
         }
     }
+    if !is_helm {
+        note(&settings);
+    }
     match arguments.output {
         Target::Yaml => output::text(&manifest::yaml(&made(&settings, arguments.kserve)?)),
         Target::Helm => chart(&settings, arguments),
@@ -118,7 +121,9 @@ pub(crate) async fn apply(
         return say("nothing was changed");
     }
     if arguments.kserve {
-        return say("KServe makes the rest: `kubectl get inferenceservices` shows it");
+        return say(
+            "KServe makes the rest, which is not waited for: `kubectl get inferenceservices` shows it",
+        );
     }
     wait(&cluster, &settings.name, &arguments.wait, say).await
 }
@@ -164,5 +169,13 @@ fn described(rollout: &Rollout) -> String {
     {
         Some(trouble) => format!("{ready}{old}; {trouble}"),
         None => format!("{ready}{old}"),
+    }
+}
+
+/// Says what is good to know of the settings, beside what is printed.
+#[allow(clippy::print_stderr, reason = "notes to the person who deploys")]
+fn note(settings: &Settings) {
+    for note in settings.notes() {
+        eprintln!("note: {note}");
     }
 }

@@ -4,6 +4,7 @@
 //! deployment that gets a fixed number of pods loses its autoscaler.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -58,12 +59,24 @@ impl Cluster {
         let unknown = self.unknown_kinds(objects).await?;
         self.check_owners(objects, &unknown).await?;
         let mut applied = Vec::with_capacity(objects.len());
+        let autoscaler = Kind::of::<HorizontalPodAutoscaler>();
         for object in objects {
             let outcome = if unknown.contains(&object.kind.kind) {
                 Outcome::Skipped
             } else {
                 self.keep_replicas(object, settings).await?;
-                self.apply_one(object, settings).await?;
+                let is_released = self.has_stale_autoscaler(object, objects).await?;
+                if is_released
+                    && !settings.dry_run
+                    && self.delete_one(&autoscaler, &object.name).await?
+                {
+                    applied.push(Applied {
+                        kind: autoscaler.kind,
+                        name: object.name.clone(),
+                        outcome: Outcome::Deleted,
+                    });
+                }
+                self.apply_one(object, is_released, settings).await?;
                 Outcome::Applied
             };
             applied.push(Applied {
@@ -133,9 +146,36 @@ impl Cluster {
         }
     }
 
+    /// Whether a Deployment says how many pods there are, and has an autoscaler from before, which
+    /// would set another number.
+    async fn has_stale_autoscaler(
+        &self,
+        object: &Object,
+        objects: &[Object],
+    ) -> Result<bool, ClusterError> {
+        let kind = Kind::of::<HorizontalPodAutoscaler>();
+        let is_fixed =
+            object.kind.kind == "Deployment" && !object.body["spec"]["replicas"].is_null();
+        if !is_fixed || objects.iter().any(|other| other.kind == kind) {
+            return Ok(false);
+        }
+        match self.of_kind(&kind).get_metadata_opt(&object.name).await {
+            Ok(found) => Ok(found.is_some_and(|found| is_ours(&found.metadata))),
+            // Who may not even look at one has made none.
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(false),
+            Err(error) => {
+                let what = self.named(kind.kind, &object.name);
+                Err(ClusterError::of("read", what, error))
+            }
+        }
+    }
+
+    /// Applies an object. With `is_released`, the number of pods is nobody's any more, although the
+    /// autoscaler that set it is still named as its manager.
     async fn apply_one(
         &self,
         object: &Object,
+        is_released: bool,
         settings: ApplySettings,
     ) -> Result<(), ClusterError> {
         let result = self.patch(object, MANAGER, &object.body, settings).await;
@@ -145,7 +185,7 @@ impl Cluster {
         };
         let result = match result {
             // `mlrs deploy scale` owns what it has set; that is nobody else.
-            Err(kube::Error::Api(status)) if is_conflict_with_ourselves(&status) => {
+            Err(kube::Error::Api(status)) if is_conflict_with_nobody(&status, is_released) => {
                 self.patch(object, MANAGER, &object.body, forced).await
             }
             other => other,
@@ -228,11 +268,12 @@ impl Cluster {
     }
 }
 
-/// Whether all that stands in the way was set by mlrs in another way.
-fn is_conflict_with_ourselves(status: &kube::core::Status) -> bool {
+/// Whether all that stands in the way was set by mlrs in another way, or by an autoscaler that is gone.
+fn is_conflict_with_nobody(status: &kube::core::Status, is_released: bool) -> bool {
     let conflicts = conflicts(status);
     !conflicts.is_empty()
-        && conflicts
-            .iter()
-            .all(|message| message.starts_with("conflict with \"mlrs"))
+        && conflicts.iter().all(|(field, message)| {
+            message.starts_with("conflict with \"mlrs")
+                || (is_released && *field == ".spec.replicas")
+        })
 }

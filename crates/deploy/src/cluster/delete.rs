@@ -2,7 +2,7 @@
 
 use kube::api::{DeleteParams, PropagationPolicy};
 
-use super::{Applied, Cluster, ClusterError, Outcome, ours};
+use super::{Applied, Cluster, ClusterError, Outcome, is_ours, ours};
 use crate::names::Name;
 use crate::objects::{Kind, kinds};
 
@@ -49,7 +49,10 @@ impl Cluster {
             let names = listed
                 .items
                 .into_iter()
-                .filter_map(|found| found.metadata.name);
+                .filter(|found| is_ours(&found.metadata))
+                .filter_map(|found| found.metadata.name)
+                // Everything of a deployment has its name.
+                .filter(|found| found == name.as_ref());
             made.extend(names.map(|found| (kind, found)));
         }
         Ok(made)

@@ -52,6 +52,14 @@ pub enum ClusterError {
         #[source]
         source: Box<kube::Error>,
     },
+    /// No answer for as long as it was waited for.
+    #[error("could not {action} the {object}: the API server gave no answer in time")]
+    Silent {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        object: String,
+    },
     /// The cluster has no such kind of object.
     #[error("the cluster knows no {kind} ({api_version})")]
     UnknownKind {
@@ -107,6 +115,19 @@ impl ClusterError {
         }
     }
 
+    /// Whether it may go well when it is tried again: the API server was away, or had too much to do.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(status.code, 429 | 500..=599),
+            Self::NoAnswer { source, .. } => matches!(
+                **source,
+                kube::Error::HyperError(_) | kube::Error::Service(_)
+            ),
+            Self::Silent { .. } => true,
+            _ => false,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -122,7 +143,7 @@ impl ClusterError {
                 "check the certificates, and the program that gives credentials, of the context"
                     .to_owned()
             }
-            Self::NoAnswer { .. } => {
+            Self::NoAnswer { .. } | Self::Silent { .. } => {
                 "check that the cluster runs and is reached: `kubectl cluster-info`".to_owned()
             }
             Self::Refused { status, .. } => return hint_of(status),
@@ -131,7 +152,7 @@ impl ClusterError {
                     "install the Gateway API in the cluster, or use --ingress".to_owned()
                 }
                 "ServiceMonitor" => {
-                    "install Prometheus' operator in the cluster, or say --no-service-monitor"
+                    "install Prometheus' operator in the cluster, or leave out --service-monitor"
                         .to_owned()
                 }
                 _ => "install KServe in the cluster, or leave out --kserve".to_owned(),
@@ -179,11 +200,11 @@ pub(super) fn is_of_other_managers(status: &Status) -> bool {
     !conflicts(status).is_empty()
 }
 
-/// What the API server says of each field that another manager has.
-pub(super) fn conflicts(status: &Status) -> Vec<&str> {
+/// What the API server says of each field that another manager has: the field, and whose it is.
+pub(super) fn conflicts(status: &Status) -> Vec<(&str, &str)> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     causes
         .filter(|cause| cause.reason == "FieldManagerConflict")
-        .map(|cause| cause.message.as_str())
+        .map(|cause| (cause.field.as_str(), cause.message.as_str()))
         .collect()
 }

@@ -12,6 +12,8 @@ mod scale;
 mod status;
 mod trouble;
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, DynamicObject, ListParams};
@@ -34,6 +36,11 @@ pub use scale::ScaleError;
 pub use status::{DeploymentStatus, PodStatus};
 pub use trouble::Trouble;
 
+/// How long a connection may take.
+const CONNECTING: Duration = Duration::from_secs(10);
+/// How long the API server may say nothing.
+const ANSWERING: Duration = Duration::from_secs(15);
+
 /// Which cluster, as whom, and where in it.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterSettings {
@@ -47,6 +54,7 @@ pub struct ClusterSettings {
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    config: Config,
     namespace: String,
 }
 
@@ -66,13 +74,22 @@ impl Cluster {
     /// # Errors
     /// When there is no such context, or its credentials cannot be read.
     pub async fn connect(settings: &ClusterSettings) -> Result<Self, ClusterError> {
-        let config = configuration(settings.context.as_deref()).await?;
+        let mut config = configuration(settings.context.as_deref()).await?;
+        config.default_retry = false;
+        config.connect_timeout = Some(CONNECTING);
+        config.read_timeout = Some(ANSWERING);
+        config.write_timeout = Some(ANSWERING);
+        config.reset_reader_on_write = true;
         let namespace = match &settings.namespace {
             Some(namespace) => namespace.to_string(),
             None => config.default_namespace.clone(),
         };
-        let client = client(config).map_err(ClusterError::setting_up)?;
-        Ok(Self { client, namespace })
+        let client = client(config.clone()).map_err(ClusterError::setting_up)?;
+        Ok(Self {
+            client,
+            config,
+            namespace,
+        })
     }
 
     /// The namespace.
@@ -122,12 +139,15 @@ impl Cluster {
     }
 }
 
-/// Whether mlrs made an object.
+/// Whether mlrs made an object. A controller may copy the labels of what it follows to what it makes,
+/// as KServe does; that has an owner.
 fn is_ours(metadata: &ObjectMeta) -> bool {
     let labels = metadata.labels.as_ref();
-    labels
+    let is_labelled = labels
         .and_then(|labels| labels.get(MANAGED_BY))
-        .is_some_and(|manager| manager == MANAGER)
+        .is_some_and(|manager| manager == MANAGER);
+    let mut owners = metadata.owner_references.iter().flatten();
+    is_labelled && !owners.any(|owner| owner.controller == Some(true))
 }
 
 /// What finds everything that mlrs made, or all that it made for one deployment.
@@ -138,8 +158,7 @@ fn ours(name: Option<&Name>) -> ListParams {
 
 /// A client that tries again for some seconds when the API server is busy. What `kube` does by itself
 /// goes on for an hour, which is right for a controller and not for a person who waits.
-fn client(mut config: Config) -> kube::Result<Client> {
-    config.default_retry = false;
+fn client(config: Config) -> kube::Result<Client> {
     let patient = ServiceBuilder::new()
         .layer(RetryLayer::new(RetryPolicy::default()))
         .layer(BufferLayer::new(16));

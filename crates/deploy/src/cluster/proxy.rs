@@ -1,11 +1,17 @@
 //! Requests to a deployment through the API server, which needs no port and no ingress.
 
+use std::time::Duration;
+
 use http::{Method, Request};
-use kube::client::Body;
+use kube::Client;
+use kube::client::{Body, ClientBuilder};
 
 use super::{Cluster, ClusterError};
 use crate::names::Name;
 use crate::objects::PORT_NAME;
+
+/// How long a model may take; long, as nobody knows what it does.
+const PREDICTING: Duration = Duration::from_mins(5);
 
 /// What a deployment answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +32,15 @@ struct Refusal {
 }
 
 impl Cluster {
+    /// A client that sends what it is given once. A server that refuses, because it has too much to do
+    /// or its model failed, has answered: it is not for us to ask it again.
+    fn direct(&self) -> Result<Client, ClusterError> {
+        let mut config = self.config.clone();
+        config.read_timeout = Some(PREDICTING);
+        let builder = ClientBuilder::try_from(config).map_err(ClusterError::setting_up)?;
+        Ok(builder.build())
+    }
+
     /// Sends a request to a deployment's Service.
     ///
     /// # Errors
@@ -50,7 +65,7 @@ impl Cluster {
             .header(http::header::CONTENT_TYPE, content_type)
             .body(Body::from(body))
             .map_err(|source| error(kube::Error::HttpError(source)))?;
-        let answer = self.client.send(request).await.map_err(error)?;
+        let answer = self.direct()?.send(request).await.map_err(error)?;
         let status = answer.status().as_u16();
         let body = answer.into_body().collect_bytes().await.map_err(error)?;
         // Nobody answered but the API server itself.

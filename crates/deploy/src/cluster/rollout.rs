@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::trouble::{Trouble, of_pod};
+use super::trouble::{Trouble, is_ready, of_pod};
 use super::{Cluster, ClusterError};
 use crate::names::Name;
 use crate::objects::INSTANCE;
@@ -21,6 +22,9 @@ use crate::objects::INSTANCE;
 const REVISION: &str = "deployment.kubernetes.io/revision";
 /// How often pods are looked at when nothing else happens.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// A look that takes longer than this is one that is not answered.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// How long to wait.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +60,21 @@ pub struct Rollout {
     pub trouble: Option<Trouble>,
 }
 
+/// What one look at a deployment showed.
+struct Look {
+    is_done: bool,
+    /// The version of the Deployment.
+    version: String,
+    rollout: Rollout,
+}
+
+/// What events say of a pod, and when they were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Warnings {
+    asked: Option<Instant>,
+    said: Option<Trouble>,
+}
+
 /// Why a rollout did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum RolloutError {
@@ -83,6 +102,9 @@ pub enum RolloutError {
         wanted: u32,
         /// What was last seen to be wrong.
         trouble: Option<Box<Trouble>>,
+        /// Why the last look saw nothing.
+        #[source]
+        source: Option<Box<ClusterError>>,
     },
     /// The Deployment was deleted meanwhile.
     #[error("`{0}` was deleted while it was waited for")]
@@ -105,6 +127,10 @@ impl RolloutError {
                 trouble: Some(trouble),
                 ..
             } => trouble.hint(),
+            Self::Timeout {
+                source: Some(error),
+                ..
+            } => error.hint(),
             Self::Timeout { name, .. } => {
                 Some(format!("look again with `mlrs deploy status {name}`"))
             }
@@ -116,6 +142,9 @@ impl RolloutError {
 impl Cluster {
     /// Waits until all pods of a deployment are of the newest kind and get requests.
     ///
+    /// What Kubernetes says of rollouts that took too long does not count: it is about the last one
+    /// until the next one moves. A cluster that is away for a while is asked again.
+    ///
     /// # Errors
     /// When a pod cannot start, the time is over, or the cluster cannot be asked.
     pub async fn wait(
@@ -124,48 +153,71 @@ impl Cluster {
         settings: RolloutSettings,
         progress: &mut dyn FnMut(&Rollout),
     ) -> Result<(), RolloutError> {
-        let begin = Instant::now();
-        let deadline = begin + settings.timeout;
+        let deadline = Instant::now() + settings.timeout;
+        let mut last: Option<Rollout> = None;
+        let mut version = String::new();
         let mut in_trouble_since = None;
+        let mut warnings = Warnings::default();
         loop {
-            let deployment = self.present(name).await?;
-            let mut rollout = counts(&deployment);
-            if is_done(&deployment, &rollout) {
-                progress(&rollout);
-                return Ok(());
-            }
-            rollout.trouble = self.trouble(name, &deployment).await?;
-            progress(&rollout);
-            let since = rollout
-                .trouble
-                .as_ref()
-                .filter(|trouble| trouble.is_lasting)
-                .map(|_| in_trouble_since.unwrap_or_else(Instant::now));
-            in_trouble_since = since;
-            let is_hopeless = since.is_some_and(|since| since.elapsed() >= settings.patience);
-            if let Some(trouble) = rollout.trouble.take_if(|_| is_hopeless) {
+            let asked = Instant::now();
+            let unreachable = match timeout_at(deadline, self.look(name, &mut warnings)).await {
+                Ok(Ok(Look {
+                    is_done,
+                    version: seen,
+                    rollout,
+                })) => {
+                    progress(&rollout);
+                    if is_done {
+                        return Ok(());
+                    }
+                    let is_lasting = rollout.trouble.as_ref().is_some_and(|it| it.is_lasting);
+                    in_trouble_since = is_lasting.then(|| in_trouble_since.unwrap_or(asked));
+                    version = seen;
+                    last = Some(rollout);
+                    None
+                }
+                Ok(Err(RolloutError::Cluster(error))) if error.is_passing() => Some(error),
+                Ok(Err(error)) => return Err(error),
+                // The time is over, which says nothing of a look that had just begun.
+                Err(_) if asked.elapsed() < SHORT && last.is_some() => None,
+                Err(_) => Some(ClusterError::Silent {
+                    action: "read",
+                    object: self.named("Deployment", name.as_ref()),
+                }),
+            };
+            let is_hopeless =
+                in_trouble_since.is_some_and(|since: Instant| since.elapsed() >= settings.patience);
+            if let Some(trouble) = last
+                .as_mut()
+                .and_then(|last| last.trouble.take_if(|_| is_hopeless))
+            {
                 return Err(RolloutError::Trouble {
                     name: name.to_string(),
                     trouble: Box::new(trouble),
                 });
             }
-            let is_late = Instant::now() >= deadline;
-            if is_late || has_given_up(&deployment) {
-                return Err(RolloutError::Timeout {
-                    name: name.to_string(),
-                    waited: if is_late {
-                        settings.timeout
-                    } else {
-                        begin.elapsed()
-                    },
-                    available: rollout.available,
-                    wanted: rollout.wanted,
-                    trouble: rollout.trouble.map(Box::new),
-                });
+            if Instant::now() >= deadline {
+                return Err(late(name, settings.timeout, last, unreachable));
             }
-            self.changed(name, &deployment, deadline.min(Instant::now() + LOOK))
+            self.changed(name, &version, deadline.min(Instant::now() + LOOK))
                 .await;
         }
+    }
+
+    /// How it is now.
+    async fn look(&self, name: &Name, warnings: &mut Warnings) -> Result<Look, RolloutError> {
+        let deployment = self.present(name).await?;
+        let autoscaler = self.autoscaler(name).await?;
+        let mut rollout = counts(&deployment, autoscaler.as_ref());
+        let is_done = is_done(&deployment, &rollout);
+        if !is_done {
+            rollout.trouble = self.trouble(name, &deployment, warnings).await?;
+        }
+        Ok(Look {
+            is_done,
+            version: deployment.metadata.resource_version.unwrap_or_default(),
+            rollout,
+        })
     }
 
     async fn present(&self, name: &Name) -> Result<Deployment, RolloutError> {
@@ -178,16 +230,14 @@ impl Cluster {
 
     /// Waits until the Deployment is another one, or for some time. A watch that fails only costs
     /// the news: the next look asks for everything.
-    async fn changed(&self, name: &Name, deployment: &Deployment, until: Instant) {
-        let version = deployment
-            .metadata
-            .resource_version
-            .clone()
-            .unwrap_or_default();
+    async fn changed(&self, name: &Name, version: &str, until: Instant) {
         let parameters = WatchParams::default().fields(&format!("metadata.name={name}"));
         let deployments = self.typed::<Deployment>();
         let news = async {
-            if let Ok(events) = deployments.watch(&parameters, &version).await {
+            // Without a version there is nothing that news could be about.
+            if !version.is_empty()
+                && let Ok(events) = deployments.watch(&parameters, version).await
+            {
                 let mut events = events.boxed();
                 while let Ok(Some(event)) = events.try_next().await {
                     if matches!(event, WatchEvent::Modified(_) | WatchEvent::Deleted(_)) {
@@ -202,17 +252,57 @@ impl Cluster {
         let _ = timeout_at(until, news).await;
     }
 
+    /// The autoscaler of a deployment; none when it may not be read.
+    pub(super) async fn autoscaler(
+        &self,
+        name: &Name,
+    ) -> Result<Option<HorizontalPodAutoscaler>, ClusterError> {
+        let autoscalers = self.typed::<HorizontalPodAutoscaler>();
+        match autoscalers.get_opt(name.as_ref()).await {
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+            found => found.map_err(|error| {
+                let what = self.named("HorizontalPodAutoscaler", name.as_ref());
+                ClusterError::of("read", what, error)
+            }),
+        }
+    }
+
     /// What keeps a pod of the newest kind from being ready.
     pub(super) async fn trouble(
         &self,
         name: &Name,
         deployment: &Deployment,
+        warnings: &mut Warnings,
     ) -> Result<Option<Trouble>, ClusterError> {
         let pods = self.newest_pods(name, deployment).await?;
-        let events = self.warnings().await?;
-        let troubles = pods.iter().filter_map(|pod| of_pod(pod, &events));
-        let worst = troubles.max_by_key(|trouble| trouble.is_lasting);
+        let troubles = pods.iter().filter_map(|pod| of_pod(pod, &[]));
+        let mut worst = troubles.max_by_key(|trouble| trouble.is_lasting);
+        if worst.is_none()
+            && let Some(pod) = pods.iter().find(|pod| !is_ready(pod))
+        {
+            worst = self.warning(pod, warnings).await?;
+        }
         Ok(worst.or_else(|| refused_pods(deployment)))
+    }
+
+    /// What the last warning about a pod says. Events are many: only those of one pod are asked for,
+    /// and not at every change.
+    async fn warning(
+        &self,
+        pod: &Pod,
+        warnings: &mut Warnings,
+    ) -> Result<Option<Trouble>, ClusterError> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let is_recent = warnings.asked.is_some_and(|at| at.elapsed() < SHORT);
+        if !is_recent {
+            let parameters = ListParams::default()
+                .fields(&format!("involvedObject.name={name},type=Warning"))
+                .limit(50);
+            let events: Vec<Event> = self.readable("events", &parameters).await?;
+            warnings.asked = Some(Instant::now());
+            warnings.said = of_pod(pod, &events);
+        }
+        Ok(warnings.said.clone().filter(|said| said.pod == name))
     }
 
     /// The pods that the newest template made; those of older ones are on their way out.
@@ -241,13 +331,12 @@ impl Cluster {
         Ok(pods)
     }
 
-    async fn warnings(&self) -> Result<Vec<Event>, ClusterError> {
-        let parameters = ListParams::default().fields("involvedObject.kind=Pod,type=Warning");
-        self.readable("events", &parameters).await
-    }
-
     /// Objects that only say more of what the Deployment says itself: none when they may not be read.
-    async fn readable<T>(&self, what: &str, which: &ListParams) -> Result<Vec<T>, ClusterError>
+    pub(super) async fn readable<T>(
+        &self,
+        what: &str,
+        which: &ListParams,
+    ) -> Result<Vec<T>, ClusterError>
     where
         T: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
         T: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
@@ -290,15 +379,27 @@ fn refused_pods(deployment: &Deployment) -> Option<Trouble> {
     })
 }
 
-/// Pods, as the Deployment counts them.
-pub(super) fn counts(deployment: &Deployment) -> Rollout {
+/// Pods, as the Deployment counts them. An autoscaler that has not looked yet is going to want its
+/// lowest number; a Deployment without pods it leaves alone.
+pub(super) fn counts(
+    deployment: &Deployment,
+    autoscaler: Option<&HorizontalPodAutoscaler>,
+) -> Rollout {
     let number = |number: Option<i32>| u32::try_from(number.unwrap_or(0)).unwrap_or(0);
     let status = deployment.status.clone().unwrap_or_default();
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    let replicas = number(replicas.or(Some(1)));
+    let least = autoscaler
+        .and_then(|autoscaler| autoscaler.spec.as_ref())
+        .map_or(0, |spec| number(spec.min_replicas.or(Some(1))));
     let updated = number(status.updated_replicas);
     let old = number(status.replicas).saturating_sub(updated);
     Rollout {
-        wanted: number(wanted.or(Some(1))),
+        wanted: if replicas == 0 {
+            0
+        } else {
+            replicas.max(least)
+        },
         updated,
         // Those of the old kind count as available as well.
         available: number(status.available_replicas).saturating_sub(old),
@@ -307,27 +408,78 @@ pub(super) fn counts(deployment: &Deployment) -> Rollout {
     }
 }
 
-/// Whether what the Deployment counts is about its newest specification, and all are there.
+/// Whether what the Deployment counts is about its newest specification, and all are there and no
+/// more.
 pub(super) fn is_done(deployment: &Deployment, rollout: &Rollout) -> bool {
     let status = deployment.status.as_ref();
     let seen = status.and_then(|status| status.observed_generation);
     seen >= deployment.metadata.generation
-        && rollout.updated >= rollout.wanted
+        && rollout.updated == rollout.wanted
         && rollout.old == 0
         && rollout.available >= rollout.wanted
 }
 
-/// Whether Kubernetes itself has stopped waiting.
-fn has_given_up(deployment: &Deployment) -> bool {
-    let status = deployment.status.as_ref();
-    let seen = status.and_then(|status| status.observed_generation);
-    let conditions = status
-        .iter()
-        .flat_map(|status| &status.conditions)
-        .flatten();
-    seen >= deployment.metadata.generation
-        && conditions.into_iter().any(|condition| {
-            condition.type_ == "Progressing"
-                && condition.reason.as_deref() == Some("ProgressDeadlineExceeded")
-        })
+/// Why a rollout was not waited for any longer.
+fn late(
+    name: &Name,
+    waited: Duration,
+    last: Option<Rollout>,
+    unreachable: Option<ClusterError>,
+) -> RolloutError {
+    match (last, unreachable) {
+        (None, Some(error)) => error.into(),
+        (last, unreachable) => {
+            let last = last.unwrap_or_default();
+            RolloutError::Timeout {
+                name: name.to_string(),
+                waited,
+                available: last.available,
+                wanted: last.wanted,
+                trouble: last.trouble.map(Box::new),
+                source: unreachable.map(Box::new),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Whether a Deployment is done with so many pods wanted, of the newest kind, and available.
+    fn is_complete(replicas: u32, updated: u32, available: u32, least: Option<u32>) -> bool {
+        let deployment: Deployment = serde_json::from_value(json!({
+            "metadata": {"generation": 2},
+            "spec": {"replicas": replicas, "selector": {}, "template": {}},
+            "status": {
+                "observedGeneration": 2, "replicas": updated, "updatedReplicas": updated,
+                "availableReplicas": available,
+            },
+        }))
+        .unwrap();
+        let autoscaler = least.map(|least| {
+            let spec = json!({"minReplicas": least, "maxReplicas": 10, "scaleTargetRef": {"kind": "Deployment", "name": "iris"}});
+            serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap()
+        });
+        is_done(&deployment, &counts(&deployment, autoscaler.as_ref()))
+    }
+
+    #[test]
+    fn all_pods_are_there_and_no_more() {
+        assert!(is_complete(2, 2, 2, None));
+        assert!(!is_complete(2, 2, 1, None), "one does not get requests");
+        assert!(!is_complete(2, 4, 4, None), "two are to go");
+        assert!(
+            !is_complete(1, 1, 1, Some(2)),
+            "the autoscaler is to add one"
+        );
+        assert!(is_complete(2, 2, 2, Some(2)));
+        assert!(is_complete(5, 5, 5, Some(2)));
+        assert!(
+            is_complete(0, 0, 0, Some(2)),
+            "the autoscaler is switched off"
+        );
+    }
 }

@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::api::ListParams;
 use serde::Serialize;
 
-use super::rollout::{counts, is_done};
+use super::rollout::{Warnings, counts, is_done};
 use super::trouble::{Trouble, is_ready};
-use super::{Cluster, ClusterError, ours};
+use super::{Cluster, ClusterError, is_ours, ours};
 use crate::names::Name;
 use crate::objects::{INSTANCE, MODEL_FOLDER, SERVICE_PORT};
 
@@ -72,18 +72,14 @@ impl Cluster {
         let listed = self.typed::<Deployment>().list(&ours(None)).await;
         let listed =
             listed.map_err(|error| ClusterError::of("list", what("deployments"), error))?;
-        let autoscalers = self
-            .typed::<HorizontalPodAutoscaler>()
-            .list(&ours(None))
-            .await;
-        let autoscalers =
-            autoscalers.map_err(|error| ClusterError::of("list", what("autoscalers"), error))?;
+        let autoscalers: Vec<HorizontalPodAutoscaler> =
+            self.readable("autoscalers", &ours(None)).await?;
         let mut found: Vec<DeploymentStatus> = listed
             .items
             .iter()
+            .filter(|deployment| is_ours(&deployment.metadata))
             .map(|deployment| {
                 let autoscaler = autoscalers
-                    .items
                     .iter()
                     .find(|autoscaler| autoscaler.metadata.name == deployment.metadata.name);
                 self.summary(deployment, autoscaler)
@@ -93,27 +89,22 @@ impl Cluster {
         Ok(found)
     }
 
-    /// A deployment with its pods.
+    /// A deployment with its pods. Pods and autoscalers that may not be looked at are left out.
     ///
     /// # Errors
     /// When there is none, or the cluster cannot be asked.
     pub async fn status(&self, name: &Name) -> Result<DeploymentStatus, ClusterError> {
         let deployment = self.deployment(name).await?;
-        let what = |kind| self.named(kind, name.as_ref());
-        let autoscaler = self
-            .typed::<HorizontalPodAutoscaler>()
-            .get_opt(name.as_ref())
-            .await;
-        let autoscaler = autoscaler
-            .map_err(|error| ClusterError::of("read", what("HorizontalPodAutoscaler"), error))?;
+        let autoscaler = self.autoscaler(name).await?;
         let mut status = self.summary(&deployment, autoscaler.as_ref());
         let of_instance = ListParams::default().labels(&format!("{INSTANCE}={name}"));
-        let pods = self.typed::<Pod>().list(&of_instance).await;
-        let pods = pods.map_err(|error| ClusterError::of("list", what("pods of"), error))?;
-        status.pods = pods.items.iter().map(pod_status).collect();
+        let pods: Vec<Pod> = self.readable("pods", &of_instance).await?;
+        status.pods = pods.iter().map(pod_status).collect();
         status.pods.sort_by(|one, other| one.name.cmp(&other.name));
         if !status.ready {
-            status.trouble = self.trouble(name, &deployment).await?;
+            status.trouble = self
+                .trouble(name, &deployment, &mut Warnings::default())
+                .await?;
         }
         Ok(status)
     }
@@ -124,7 +115,7 @@ impl Cluster {
         autoscaler: Option<&HorizontalPodAutoscaler>,
     ) -> DeploymentStatus {
         let name = deployment.metadata.name.clone().unwrap_or_default();
-        let counted = counts(deployment);
+        let counted = counts(deployment, autoscaler);
         let pod = deployment
             .spec
             .as_ref()
