@@ -118,7 +118,9 @@ pub(crate) async fn apply(
         return say("nothing was changed");
     }
     if arguments.kserve {
-        return say("KServe makes the rest, which is not waited for: `kubectl get inferenceservices` shows it");
+        return say(
+            "KServe makes the rest, which is not waited for: `kubectl get inferenceservices` shows it",
+        );
     }
     wait(&cluster, &settings.name, &arguments.wait, say).await
 }
