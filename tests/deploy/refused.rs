@@ -68,11 +68,11 @@ fn who_may_not_look_at_pods_waits_all_the_same() {
     assert_eq!((ended.code, ended.errors.as_str()), (0, ""));
     server.change(|behaviour| behaviour.fate = Fate::NoImage);
     let words = apply().replace(IMAGE, "registry.example.com/iris:2");
-    let ended = terminal.quietly(&format!("{words} --timeout 2"), b"");
+    let ended = terminal.quietly(&format!("{words} --timeout 10"), b"");
     assert!(
         ended
             .errors
-            .starts_with("error: `iris` is not ready after 2 s: 0 of 1 pods are\n"),
+            .starts_with("error: `iris` is not ready after 10 s: 0 of 1 pods are\n"),
         "{}",
         ended.errors
     );
