@@ -20,8 +20,8 @@ use serde::Serialize;
 
 use crate::names::ObjectName;
 use crate::objects::pod::{
-    MLRS, SCRATCH, container_security, empty_folder, entries_of, pod_security, server, some,
-    variable,
+    MLRS, SCRATCH, container_security, empty_folder, entries_of, pod_security, secrets_of, server,
+    some, variable,
 };
 use crate::objects::{Custom, Kind, MANAGED_BY, MANAGER, Object, ObjectError, metadata};
 use crate::settings::{FetchedModel, Model, Scale, Settings};
@@ -186,13 +186,7 @@ impl Predictor {
                 runtime: settings.name.to_string(),
                 storage_uri: fetched.uri.clone(),
                 env: Some(environment),
-                env_from: some(
-                    settings
-                        .environment_secrets
-                        .iter()
-                        .map(entries_of)
-                        .collect(),
-                ),
+                env_from: secrets_of(settings),
                 resources: settings.resources.requirements(),
             }),
             ..Self::common(settings)

@@ -84,13 +84,7 @@ pub(crate) fn server(settings: &Settings, name: &str, folder: &str) -> Container
         args: Some(args.map(str::to_owned).into()),
         termination_message_policy: Some(LAST_LOG.to_owned()),
         env: Some(environment),
-        env_from: some(
-            settings
-                .environment_secrets
-                .iter()
-                .map(entries_of)
-                .collect(),
-        ),
+        env_from: secrets_of(settings),
         ports: Some(vec![ContainerPort {
             name: Some(PORT_NAME.to_owned()),
             container_port: PORT,
@@ -221,6 +215,17 @@ pub(crate) fn variable(name: &str, value: &str) -> EnvVar {
         value: Some(value.replace("$(", "$$(")),
         ..EnvVar::default()
     }
+}
+
+/// The Secrets whose entries are variables of the server.
+pub(crate) fn secrets_of(settings: &Settings) -> Option<Vec<EnvFromSource>> {
+    some(
+        settings
+            .environment_secrets
+            .iter()
+            .map(entries_of)
+            .collect(),
+    )
 }
 
 pub(crate) fn entries_of(secret: &ObjectName) -> EnvFromSource {
