@@ -15,6 +15,7 @@ use oci_client::{Reference, RegistryOperation};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::config::ImageConfig;
+use crate::files::FileError;
 use crate::layer::{GZIP_LAYER, Layer, digest_of, digest_of_file};
 use crate::plan::LayerKind;
 use crate::platform::Platform;
@@ -116,10 +117,12 @@ pub async fn pull_base(
     let registry = Registry::connect(image, settings, RegistryOperation::Pull, ACTION).await?;
     let (manifest, digest) = manifest(&registry, platform).await?;
     check(&registry, &manifest)?;
-    std::fs::create_dir_all(folder).map_err(|source| RegistryError::File {
-        action: "create the folder",
-        path: folder.to_owned(),
-        source,
+    std::fs::create_dir_all(folder).map_err(|source| {
+        RegistryError::File(FileError {
+            action: "create the folder",
+            path: folder.to_owned(),
+            source,
+        })
     })?;
     let config = config(&registry, &manifest, platform, folder).await?;
     let folders = Folders::new(platform, config.variable("LD_LIBRARY_PATH"));
@@ -135,11 +138,11 @@ pub async fn pull_base(
             diff_id: diff_id.clone(),
             bytes: size(&registry, layer)?,
             unpacked_bytes: contents.add(&path, &folders).map_err(|source| {
-                RegistryError::File {
+                RegistryError::File(FileError {
                     action: "unpack",
                     path: path.clone(),
                     source,
-                }
+                })
             })?,
             path,
         });
@@ -239,10 +242,12 @@ async fn config(
     folder: &Path,
 ) -> Result<ImageConfig, BaseError> {
     let path = blob(registry, &manifest.config, folder, &crate::silent()).await?;
-    let text = std::fs::read(&path).map_err(|source| RegistryError::File {
-        action: "read",
-        path,
-        source,
+    let text = std::fs::read(&path).map_err(|source| {
+        RegistryError::File(FileError {
+            action: "read",
+            path,
+            source,
+        })
     })?;
     let config: ImageConfig = serde_json::from_slice(&text).map_err(|error| {
         unusable(
@@ -284,10 +289,12 @@ async fn blob(
     if digest_of_file(&path).is_ok_and(is_whole) {
         return Ok(path);
     }
-    let unwritable = |source| RegistryError::File {
-        action: "write",
-        path: path.clone(),
-        source,
+    let unwritable = |source| {
+        RegistryError::File(FileError {
+            action: "write",
+            path: path.clone(),
+            source,
+        })
     };
     let staged = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
     let mut file = tokio::fs::File::from_std(staged.reopen().map_err(unwritable)?);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Report;
 use crate::files::{FileError, failed, make_folder, unwritable, write_whole};
-pub(crate) use crate::files::{digest_of, digest_of_file, disk_hint};
+pub(crate) use crate::files::{digest_of, digest_of_file};
 use crate::plan::{LayerKind, LayerPlan};
 use pack::{Contents, write_layer};
 

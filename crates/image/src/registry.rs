@@ -7,7 +7,6 @@ mod ask;
 mod credentials;
 
 use std::collections::BTreeSet;
-use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, RegistryOperation};
 
+use crate::files::FileError;
 use crate::reference::ImageName;
 use credentials::Credentials;
 
@@ -83,16 +83,8 @@ pub enum RegistryError {
         patience: Duration,
     },
     /// Something of the image cannot be read or written here.
-    #[error("cannot {action} `{}`", path.display())]
-    File {
-        /// What was to be done.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl RegistryError {
@@ -100,7 +92,7 @@ impl RegistryError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Credentials { registry, .. } => Some(format!("{} once more", log_in(registry))),
-            Self::File { source, .. } => crate::layer::disk_hint(source).map(str::to_owned),
+            Self::File(error) => error.hint().map(str::to_owned),
             Self::Stalled { .. } => Some(
                 "check the network and the registry's disk, and push again: parts that are there are not \
                  sent twice"

@@ -58,7 +58,7 @@ impl DockerError {
                 Some("look into the log of the Docker engine; is its disk full?")
             }
             Self::Other { .. } => None,
-            Self::Staging { source, .. } => crate::layer::disk_hint(source),
+            Self::Staging { source, .. } => crate::files::disk_hint(source),
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio_util::io::ReaderStream;
 
 use super::{Blob, blobs};
 use crate::build::Image;
+use crate::files::FileError;
 use crate::layer::Layer;
 use crate::reference::ImageName;
 use crate::registry::{Registry, RegistryError, RegistrySettings};
@@ -210,13 +211,13 @@ impl Watch {
 }
 
 async fn content(path: &Path) -> Result<ReaderStream<tokio::fs::File>, RegistryError> {
-    let file = tokio::fs::File::open(path)
-        .await
-        .map_err(|source| RegistryError::File {
+    let file = tokio::fs::File::open(path).await.map_err(|source| {
+        RegistryError::File(FileError {
             action: "read",
             path: path.to_owned(),
             source,
-        })?;
+        })
+    })?;
     Ok(ReaderStream::with_capacity(file, PIECE))
 }
 

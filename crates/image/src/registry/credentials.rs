@@ -12,6 +12,7 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 
 use super::ask::limited;
 use super::{RegistryError, RegistrySettings};
+use crate::files::FileError;
 use crate::reference::ImageName;
 
 /// What a helper says when it has nothing: a word of the protocol, not of one helper.
@@ -41,10 +42,12 @@ pub(super) fn find(
     else {
         return Ok(Credentials::Known(RegistryAuth::Anonymous));
     };
-    let file = std::fs::File::open(path).map_err(|source| RegistryError::File {
-        action: "read",
-        path: path.clone(),
-        source,
+    let file = std::fs::File::open(path).map_err(|source| {
+        RegistryError::File(FileError {
+            action: "read",
+            path: path.clone(),
+            source,
+        })
     })?;
     // Docker keeps those of its own registry under an address from its first days.
     let server = match registry {
