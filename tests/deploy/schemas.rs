@@ -1,10 +1,10 @@
 //! What is written is valid to Kubernetes in several versions, to KServe, to Prometheus' operator and
-//! to the Gateway API; and a chart gives what the manifest says.
+//! to the Gateway API; and Helm makes of a chart what the manifest says.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use mlrs_testing::{kserve_package, kubernetes_models, python, skipped, workspace_root};
+use mlrs_testing::{helm, kserve_package, kubernetes_models, python, skipped, workspace_root};
 use serde_json::Value;
 
 use crate::terminal::Terminal;
@@ -18,6 +18,7 @@ const VERSIONS: &str = "1.30,1.31,1.33,1.35,1.37";
 struct Validators {
     python: PathBuf,
     kserve: PathBuf,
+    helm: PathBuf,
     models: PathBuf,
 }
 
@@ -28,6 +29,7 @@ impl Validators {
             Ok(Self {
                 python: python()?,
                 kserve: kserve_package()?,
+                helm: helm()?,
                 models: kubernetes_models()?,
             })
         };
@@ -65,12 +67,20 @@ impl Validators {
         (code == 0 && custom_code == 0, format!("{said}{custom}"))
     }
 
-    /// The objects of a chart as Helm would install it under the name `iris`.
+    /// The objects of a chart as Helm would install it under the name `iris`, with changed values:
+    /// `path.to.value=JSON`.
     fn rendered(&self, chart: &Path, changes: &[&str]) -> Value {
-        let mut render = self.script("render_chart.py");
-        let (code, output) = fed(render.arg("iris").arg(chart).args(changes), "");
-        assert_eq!(code, 0, "{output}");
-        serde_json::from_str(&output).unwrap()
+        let changes: Vec<_> = changes.iter().flat_map(|change| ["--set-json", change]).collect();
+        let (code, said) = self.helm(&["lint", "--strict"], chart, &changes);
+        assert_eq!(code, 0, "{said}");
+        let (code, manifest) = self.helm(&["template", "iris"], chart, &changes);
+        assert_eq!(code, 0, "{manifest}");
+        self.objects(&manifest)
+    }
+
+    fn helm(&self, command: &[&str], chart: &Path, changes: &[&str]) -> (i32, String) {
+        let mut helm = Command::new(&self.helm);
+        fed(helm.args(command).arg(chart).args(changes), "")
     }
 }
 

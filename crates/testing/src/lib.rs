@@ -20,7 +20,7 @@ pub use azure::AzureServer;
 pub use browser::{chromium, mlflow_pages};
 pub use docker::{Container, Docker, ImageRegistry, program};
 pub use http::{Answer, Client, Headed};
-pub use kubernetes::{kserve_package, kubernetes_models};
+pub use kubernetes::{helm, kserve_package, kubernetes_models};
 pub use places::{SmallDisk, copy_files, fingerprint, home, workspace_root};
 pub use postgres::Postgres;
 pub use process::{AddressedProcess, Mlrs, example_binary, mlrs_binary};

