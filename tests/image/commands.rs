@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use mlrs_testing::{Client, Docker, copy_files, home, program, python, skipped};
+use mlrs_testing::{Client, Docker, copy_files, program, python, skipped};
 use serde_json::Value;
 
 use crate::build::{Loaded, built, command, errors, iris, mlrs, request};
+use crate::debian::debian;
 
 #[test]
 fn the_commands_of_mlflow_make_images() {
@@ -34,42 +35,6 @@ fn the_commands_of_mlflow_make_images() {
         .start(&["--publish", "127.0.0.1::8080"], &image.name, &[])
         .unwrap();
     container.ready(8080, "/ping").unwrap();
-}
-
-/// A Debian made here, since no image can be pulled: the base of Dockerfiles.
-fn debian(docker: &Docker) -> Result<String, String> {
-    let name = "mlrs-tests/debian:bookworm";
-    if docker.run(&["inspect", name]).is_ok() {
-        return Ok(name.to_owned());
-    }
-    let folder = home().join("debian");
-    let _ = std::fs::remove_dir_all(&folder);
-    let path = folder.display().to_string();
-    let made = program(
-        "debootstrap",
-        &[
-            "--variant=minbase",
-            "--include=ca-certificates,tzdata",
-            "bookworm",
-            &path,
-        ],
-    );
-    made.map_err(|error| error.to_string())?;
-    let imported = Command::new("sh")
-        .args([
-            "-c",
-            "tar -C \"$0\" -c . | docker import - \"$1\"",
-            &path,
-            name,
-        ])
-        .output()
-        .map_err(|error| error.to_string())?;
-    let _ = std::fs::remove_dir_all(&folder);
-    if imported.status.success() {
-        Ok(name.to_owned())
-    } else {
-        Err(errors(&imported))
-    }
 }
 
 #[test]

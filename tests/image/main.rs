@@ -12,6 +12,9 @@
 mod bases;
 mod build;
 mod commands;
+mod compose;
+mod dashboard;
+mod debian;
 mod deployments;
 mod failures;
 mod outputs;
@@ -19,4 +22,3 @@ mod platform;
 mod registries;
 mod same;
 mod served;
-mod team;

@@ -7,7 +7,9 @@ use anyhow::{Context, bail};
 use mlrs_testing::{SKIPPED_FILE, home, workspace_root};
 
 use crate::docker::{DockerEngine, docker_engine};
-use crate::environment::{azurite, helm, kserve, kubernetes_models, onnxruntime_library, python, run};
+use crate::environment::{
+    azurite, helm, kserve, kubernetes_models, onnxruntime_library, python, run,
+};
 
 /// What the tests are told of this machine.
 struct Surroundings {

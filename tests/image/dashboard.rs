@@ -1,51 +1,17 @@
-//! The files for a whole team's servers: compose takes them, and a real Prometheus finds in mlrs what
-//! the dashboard asks for.
+//! The dashboard of a team's servers: a real Prometheus finds in mlrs what it asks for.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mlrs_testing::{Client, Mlrs, MlrsServer, program, skipped, workspace_root};
+use mlrs_testing::{Client, Mlrs, MlrsServer, skipped, workspace_root};
 use serde_json::Value;
 
 use crate::build::{iris, request};
 
 fn docker_folder() -> PathBuf {
     workspace_root().join("docker")
-}
-
-#[test]
-fn compose_takes_the_file_and_asks_for_passwords() {
-    if let Err(error) = program("docker-compose", &["version"]) {
-        return skipped("the compose file", &error.to_string());
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let example = std::fs::read_to_string(docker_folder().join(".env.example")).unwrap();
-    let filled = folder.path().join("filled");
-    std::fs::write(&filled, example.replace("=\n", "=a password\n")).unwrap();
-    let empty = folder.path().join("empty");
-    std::fs::write(&empty, "").unwrap();
-    let file = docker_folder().join("compose.yaml").display().to_string();
-    let config = |variables: &Path| {
-        let variables = variables.display().to_string();
-        program(
-            "docker-compose",
-            &[
-                "--env-file",
-                &variables,
-                "--file",
-                &file,
-                "--profile",
-                "model",
-                "config",
-            ],
-        )
-    };
-    let shown = config(&filled).unwrap();
-    assert!(shown.contains("models:/iris@champion"), "{shown}");
-    let refused = config(&empty).unwrap_err().to_string();
-    assert!(refused.contains("in docker/.env"), "{refused}");
 }
 
 /// A Prometheus, which ends with this value.
