@@ -201,7 +201,7 @@ async fn serve(
         arguments.model,
         started.elapsed().as_millis()
     ))?;
-    output::line(&try_it(&source, address))?;
+    output::line(&try_it(&source, mlrs_http::local_target(address)))?;
     let drained = state.clone();
     let ended = async move {
         let signal = shutdown.await;

@@ -350,7 +350,8 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
         started.elapsed().as_millis()
     ))?;
     output::line(&format!(
-        "use it: export MLFLOW_TRACKING_URI=http://{address}{prefix}"
+        "use it: export MLFLOW_TRACKING_URI=http://{}{prefix}",
+        mlrs_http::local_target(address)
     ))?;
     let ended = async move {
         let signal = shutdown.await;

@@ -25,4 +25,4 @@ pub use error_class::ErrorClass;
 pub use metrics::Metrics;
 pub use mlrs_api::ErrorCode;
 pub use request_id::RequestId;
-pub use server::{BindError, ServeReport, ServerSettings, bind, serve};
+pub use server::{BindError, ServeReport, ServerSettings, bind, local_target, serve};

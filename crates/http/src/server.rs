@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl BindError {
                     .to_owned(),
             ),
             // What the name lookup of the system says has no kind.
-            _ if self.host.parse::<std::net::IpAddr>().is_err() => {
+            _ if self.host.parse::<IpAddr>().is_err() => {
                 Some("the name cannot be looked up: give an IP address of this machine".to_owned())
             }
             _ => None,
@@ -126,6 +126,17 @@ pub async fn bind(host: &str, port: u16) -> Result<TcpListener, BindError> {
         }
     }
     Err(failed(last))
+}
+
+/// Where a program on this machine reaches a listener: one that listens on every address of the
+/// machine has none of its own, and is asked at the loopback.
+pub fn local_target(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listening.port())
 }
 
 /// Serves `router` until `shutdown` completes and the connections have drained.

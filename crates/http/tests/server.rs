@@ -265,3 +265,18 @@ async fn an_address_in_use_comes_with_a_hint() {
         "{error:?}"
     );
 }
+
+#[test]
+fn a_listener_on_every_address_is_asked_at_the_loopback() {
+    for (listening, target) in [
+        ("0.0.0.0:5000", "127.0.0.1:5000"),
+        ("[::]:5000", "[::1]:5000"),
+        ("192.168.1.2:80", "192.168.1.2:80"),
+        ("127.0.0.2:80", "127.0.0.2:80"),
+    ] {
+        assert_eq!(
+            mlrs_http::local_target(listening.parse().unwrap()).to_string(),
+            target
+        );
+    }
+}
