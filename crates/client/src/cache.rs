@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::download::{COMPLETE, FileRecord};
-use crate::files::{FileError, create_folder, failed, remove_folder, rename, write_durably};
+use crate::files::{remove_folder, rename, write_durably};
+use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 
 /// Version of the layout of the index.
 const FORMAT: u32 = 1;

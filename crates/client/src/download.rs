@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _, BufWriter, SeekFrom};
 
-use crate::files::{FileError, create_folder, failed};
 use crate::plan::{Plan, PlannedFile};
+use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 
 /// Name of the folder with complete files.
 pub const COMPLETE: &str = "artifacts";
@@ -89,7 +89,7 @@ impl DownloadError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),
-            Self::File(error) => error.hint(),
+            Self::File(error) => crate::files::hint(error),
             Self::Size { .. } => {
                 Some("something between here and the store changes or cuts the content".to_owned())
             }

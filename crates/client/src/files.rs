@@ -1,50 +1,19 @@
-//! File operations whose errors name the file and what was to be done with it.
+//! File operations of downloads, and what to do when they fail.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// A file operation failed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} `{}`", path.display())]
-pub struct FileError {
-    /// What was to be done, such as `write`.
-    pub action: &'static str,
-    /// The file or folder.
-    pub path: PathBuf,
-    /// What the system said.
-    #[source]
-    pub source: io::Error,
-}
+use mlrs_mlmodel::disk::{DiskTrouble, FileError, failed};
 
-impl FileError {
-    /// What to check, where that is known.
-    pub fn hint(&self) -> Option<String> {
-        let text = match self.source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "the disk is full: free some space or choose another folder for the cache"
-            }
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                "choose a folder for the cache that this user may write to"
-            }
-            _ => return None,
-        };
-        Some(text.to_owned())
-    }
-}
-
-/// Turns an [`io::Error`] into a [`FileError`] about this path.
-pub fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
-    let path = path.to_path_buf();
-    move |source| FileError {
-        action,
-        path,
-        source,
-    }
-}
-
-/// Creates a folder and what is missing above it.
-pub fn create_folder(path: &Path) -> Result<(), FileError> {
-    std::fs::create_dir_all(path).map_err(failed("create the folder", path))
+/// What to check, where that is known.
+pub fn hint(error: &FileError) -> Option<String> {
+    let text = match DiskTrouble::of(&error.source)? {
+        DiskTrouble::Full => {
+            "the disk is full: free some space or choose another folder for the cache"
+        }
+        DiskTrouble::Forbidden => "choose a folder for the cache that this user may write to",
+    };
+    Some(text.to_owned())
 }
 
 /// Removes a folder with everything in it; one that is not there is fine.

@@ -14,12 +14,13 @@ use mlrs_artifacts::{
 use crate::cache::CacheEntry;
 use crate::connection::ConnectionSettings;
 use crate::download::{COMPLETE, DownloadError, DownloadSettings, ProgressCallback, fetch};
-use crate::files::{FileError, create_folder, remove_folder, write_durably};
+use crate::files::{remove_folder, write_durably};
 use crate::locate::{Identity, Located, lasting, locate};
 use crate::meta;
 use crate::plan::{Origin, Plan, PlanError};
 use crate::registry::{Registry, RegistryError};
 use crate::uri::{ModelUri, UriError, is_logged_model_id};
+use mlrs_mlmodel::disk::{FileError, create_folder};
 
 /// Why a model is not on this machine.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +91,7 @@ impl ResolveError {
                     .to_owned(),
             ),
             Self::Download { source, .. } => source.hint(),
-            Self::File(error) => error.hint(),
+            Self::File(error) => crate::files::hint(error),
             Self::Elsewhere { .. } => Some(
                 "the server keeps artifacts on its own disk: start it with --serve-artifacts and \
                  --artifacts-destination, and log the model again"

@@ -3,8 +3,6 @@
 //! Nothing that the registry says is taken on trust: parts have the size and the digest that the
 //! manifest gives them, and are no more than the limits below.
 
-mod scan;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -15,14 +13,14 @@ use oci_client::{Reference, RegistryOperation};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::config::ImageConfig;
-use crate::files::FileError;
+use crate::layer::scan::{LayerLibraries, LoaderFolders};
 use crate::layer::{GZIP_LAYER, Layer, digest_of, digest_of_file};
 use crate::plan::LayerKind;
 use crate::platform::Platform;
 use crate::reference::ImageName;
 use crate::registry::{Registry, RegistryError, RegistrySettings};
 use crate::{Progress, Report};
-use scan::{Contents, Folders};
+use mlrs_mlmodel::disk::FileError;
 
 /// A configuration beyond this many bytes is not read.
 const CONFIG_LIMIT: u64 = 8 << 20;
@@ -125,8 +123,8 @@ pub async fn pull_base(
         })
     })?;
     let config = config(&registry, &manifest, platform, folder).await?;
-    let folders = Folders::new(platform, config.variable("LD_LIBRARY_PATH"));
-    let mut contents = Contents::default();
+    let folders = LoaderFolders::new(platform, config.variable("LD_LIBRARY_PATH"));
+    let mut libraries = LayerLibraries::default();
     let mut layers = Vec::new();
     for (layer, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
         let path = blob(&registry, layer, folder, report).await?;
@@ -137,7 +135,7 @@ pub async fn pull_base(
             digest: layer.digest.clone(),
             diff_id: diff_id.clone(),
             bytes: size(&registry, layer)?,
-            unpacked_bytes: contents.add(&path, &folders).map_err(|source| {
+            unpacked_bytes: libraries.add(&path, &folders).map_err(|source| {
                 RegistryError::File(FileError {
                     action: "unpack",
                     path: path.clone(),
@@ -152,7 +150,7 @@ pub async fn pull_base(
         digest,
         config,
         layers,
-        libraries: contents.libraries(),
+        libraries: libraries.names(),
     })
 }
 

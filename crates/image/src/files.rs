@@ -1,91 +1,47 @@
-//! Files: errors that name them, digests, writing that nobody sees a part of.
+//! Files: digests, and writing that nobody sees a part of.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use mlrs_mlmodel::staging::{Partial, Unwritable};
+use mlrs_mlmodel::disk::{DiskTrouble, FileError, failed};
+use mlrs_mlmodel::staging::Partial;
 use sha2::{Digest as _, Sha256};
 
 /// How many bytes are read at a time.
 pub(crate) const PIECE: usize = 256 << 10;
 
-/// A file cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} `{}`", path.display())]
-pub struct FileError {
-    /// What was to be done, such as `write`.
-    pub action: &'static str,
-    /// The file or folder.
-    pub path: PathBuf,
-    /// What the system said.
-    #[source]
-    pub source: io::Error,
-}
-
-impl FileError {
-    /// What to do, where that is known.
-    pub fn hint(&self) -> Option<&'static str> {
-        disk_hint(&self.source)
-    }
-}
-
 /// What to do about an error of the disk.
 pub(crate) fn disk_hint(source: &io::Error) -> Option<&'static str> {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
-            "the disk is full: free some space, or choose other folders with --output and --cache-dir",
-        ),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            Some("choose folders that this user may write to with --output and --cache-dir")
+    Some(match DiskTrouble::of(source)? {
+        DiskTrouble::Full => {
+            "the disk is full: free some space, or choose other folders with --output and --cache-dir"
         }
-        _ => None,
-    }
-}
-
-/// Turns an [`io::Error`] into one about a file.
-pub(crate) fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> FileError {
-    let path = path.to_owned();
-    move |source| FileError {
-        action,
-        path: path.clone(),
-        source,
-    }
-}
-
-/// What could not be written beside a file.
-pub(crate) fn unwritable(error: Unwritable) -> FileError {
-    FileError {
-        action: "write",
-        path: error.path,
-        source: error.source,
-    }
-}
-
-/// Makes a folder, and what is missing above it.
-pub(crate) fn make_folder(path: &Path) -> Result<(), FileError> {
-    std::fs::create_dir_all(path).map_err(failed("create the folder", path))
+        DiskTrouble::Forbidden => {
+            "choose folders that this user may write to with --output and --cache-dir"
+        }
+    })
 }
 
 /// Writes a file so that nobody sees a part of it.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    let (partial, mut file) = Partial::file_beside(path).map_err(unwritable)?;
+    let (partial, mut file) = Partial::file_beside(path)?;
     file.write_all(content)
         .and_then(|()| file.sync_all())
         .map_err(failed("write", path))?;
-    partial.finish(path).map_err(unwritable)
+    Ok(partial.finish(path)?)
 }
 
 /// Copies a blob so that nobody sees a part of it, and only if it is what its digest says.
 pub(crate) fn copy_blob(from: &Path, to: &Path, digest: &str) -> Result<(), FileError> {
-    let (partial, file) = Partial::file_beside(to).map_err(unwritable)?;
+    let (partial, file) = Partial::file_beside(to)?;
     let source = File::open(from).map_err(failed("read", from))?;
     let mut hashed = Hashed::new(&file);
     io::copy(&mut BufReader::with_capacity(PIECE, source), &mut hashed)
         .map_err(failed("write", to))?;
     is_same(&hashed.digest(), digest).map_err(failed("read", from))?;
     file.sync_all().map_err(failed("write", to))?;
-    partial.finish(to).map_err(unwritable)
+    Ok(partial.finish(to)?)
 }
 
 /// An error when a file has another digest than it had.

@@ -6,6 +6,7 @@
 //! content are stored once (`hard links`): time zones have many names.
 
 mod pack;
+pub mod scan;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -14,9 +15,11 @@ use mlrs_mlmodel::staging::Partial;
 use serde::{Deserialize, Serialize};
 
 use crate::Report;
-use crate::files::{FileError, failed, make_folder, unwritable, write_whole};
+use crate::files::disk_hint;
+use crate::files::write_whole;
 pub(crate) use crate::files::{digest_of, digest_of_file};
 use crate::plan::{LayerKind, LayerPlan};
+use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 use pack::{Contents, write_layer};
 
 /// Layers that no image needed for so long are removed.
@@ -37,7 +40,7 @@ impl LayerError {
     /// What to do, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::File(error) => error.hint(),
+            Self::File(error) => disk_hint(&error.source),
             Self::Changed(_) => Some("try again when nothing writes to it"),
         }
     }
@@ -128,14 +131,14 @@ impl LayerCache {
         note: &Path,
         report: &Report,
     ) -> Result<Facts, LayerError> {
-        make_folder(&self.folder)?;
+        create_folder(&self.folder)?;
         let staged = self.folder.join(format!("{}.tar.gz", contents.key));
-        let (partial, mut file) = Partial::file_beside(&staged).map_err(unwritable)?;
+        let (partial, mut file) = Partial::file_beside(&staged).map_err(FileError::from)?;
         let facts = write_layer(plan, contents, &mut file, report, &staged)?;
         file.sync_all().map_err(failed("write", &staged))?;
         partial
             .finish(&self.blob(&facts.digest))
-            .map_err(unwritable)?;
+            .map_err(FileError::from)?;
         let text = serde_json::to_vec(&facts).map_err(std::io::Error::from);
         write_whole(note, &text.map_err(failed("write", note))?)?;
         Ok(facts)

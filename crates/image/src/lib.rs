@@ -26,7 +26,7 @@ pub mod sbom;
 pub use base::{Base, BaseError, pull_base};
 pub use build::{BuildError, BuildSettings, Engine, Image, build};
 pub use config::{Description, HEALTHCHECK_SECONDS, PORT, USER};
-pub use files::FileError;
+pub use mlrs_mlmodel::disk::FileError;
 pub use parts::{BINARY_PATH, ENGINE_PATH, MODEL_PATH};
 pub use platform::{Architecture, Platform, UnknownPlatform};
 pub use reference::{ImageName, NameError};

@@ -16,9 +16,10 @@ use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, RegistryOperation};
 
-use crate::files::FileError;
+use crate::files::disk_hint;
 use crate::reference::ImageName;
 use credentials::Credentials;
+use mlrs_mlmodel::disk::FileError;
 
 const USER_AGENT: &str = concat!("mlrs/", env!("CARGO_PKG_VERSION"));
 
@@ -92,7 +93,7 @@ impl RegistryError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Credentials { registry, .. } => Some(format!("{} once more", log_in(registry))),
-            Self::File(error) => error.hint().map(str::to_owned),
+            Self::File(error) => disk_hint(&error.source).map(str::to_owned),
             Self::Stalled { .. } => Some(
                 "check the network and the registry's disk, and push again: parts that are there are not \
                  sent twice"

@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod directory;
+pub mod disk;
 pub mod manifest;
 pub mod onnx;
 pub mod package;

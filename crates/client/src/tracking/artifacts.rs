@@ -11,10 +11,11 @@ use mlrs_artifacts::{ArtifactPath, ArtifactStore, Source, without_secrets};
 
 use super::{TrackingClient, TrackingError};
 use crate::download::{COMPLETE, DownloadSettings, Progress, ProgressCallback, fetch};
-use crate::files::{create_folder, failed, remove_folder};
+use crate::files::remove_folder;
 use crate::locate::locate;
 use crate::plan::{Origin, Plan};
 use crate::uri::ModelUri;
+use mlrs_mlmodel::disk::{create_folder, failed};
 
 /// Files that are uploaded at the same time.
 const UPLOADS: usize = 4;

@@ -15,8 +15,8 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{ActiveRun, TrackingClient, TrackingError};
-use crate::files::failed;
 use crate::servers::Side::Tracking;
+use mlrs_mlmodel::disk::failed;
 
 /// The tag of an input that says what it was used for.
 const CONTEXT: &str = "mlflow.data.context";

@@ -8,11 +8,11 @@ use mlrs_mlmodel::directory::OpenError;
 
 use crate::connection::{ServerUri, SettingsError};
 use crate::download::DownloadError;
-use crate::files::FileError;
 use crate::plan::PlanError;
 use crate::registry::RegistryError;
 use crate::servers::NoServer;
 use crate::uri::UriError;
+use mlrs_mlmodel::disk::FileError;
 
 /// Why a call of the [`TrackingClient`](super::TrackingClient) or of a run failed.
 ///
@@ -160,7 +160,7 @@ impl TrackingError {
             Self::Settings(error) => error.hint(),
             Self::OpenStore(error) => error.hint(),
             Self::Store(error) => error.hint(),
-            Self::File(error) => error.hint(),
+            Self::File(error) => crate::files::hint(error),
             Self::Download(error) => error.hint(),
             Self::Model(error) => error.hint(),
             Self::Uri(error) => error.hint(),

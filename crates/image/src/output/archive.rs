@@ -9,9 +9,10 @@ use serde_json::json;
 
 use super::{Blob, LAYOUT, WriteError, blob_path, blobs, index, index_entry};
 use crate::build::Image;
-use crate::files::{PIECE, Watched, failed, is_same, unwritable};
+use crate::files::{PIECE, Watched, is_same};
 use crate::reference::ImageName;
 use crate::{Progress, Report};
+use mlrs_mlmodel::disk::{FileError, failed};
 
 /// Writes an image to a file, which replaces what is there.
 ///
@@ -23,10 +24,10 @@ pub fn write_archive(
     file: &Path,
     report: &Report,
 ) -> Result<(), WriteError> {
-    let (partial, staged) = Partial::file_beside(file).map_err(unwritable)?;
+    let (partial, staged) = Partial::file_beside(file).map_err(FileError::from)?;
     append_image(image, name, &staged, report, "archive").map_err(failed("write", file))?;
     staged.sync_all().map_err(failed("write", file))?;
-    partial.finish(file).map_err(unwritable)?;
+    partial.finish(file).map_err(FileError::from)?;
     Ok(())
 }
 

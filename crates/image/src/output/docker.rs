@@ -12,6 +12,7 @@ use tokio_util::io::ReaderStream;
 use super::archive::append_image;
 use crate::Report;
 use crate::build::Image;
+use crate::files::disk_hint;
 use crate::reference::ImageName;
 
 /// Why a Docker engine did not do what it was asked.
@@ -58,7 +59,7 @@ impl DockerError {
                 Some("look into the log of the Docker engine; is its disk full?")
             }
             Self::Other { .. } => None,
-            Self::Staging { source, .. } => crate::files::disk_hint(source),
+            Self::Staging { source, .. } => disk_hint(source),
         }
     }
 }

@@ -15,8 +15,9 @@ use super::WriteError;
 use crate::build::{BuildError, BuildSettings};
 use crate::config::{RunConfig, run_config_of};
 use crate::elf::ElfFile;
-use crate::files::{failed, make_folder, unwritable, write_whole};
+use crate::files::write_whole;
 use crate::parts::{BINARY_PATH, LIBRARY_FOLDER, MODEL_PATH, NAME_SERVICES, users};
+use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 
 /// The first line, by which a folder of ours is known.
 const FIRST_LINE: &str =
@@ -45,9 +46,9 @@ pub fn write_context(settings: &BuildSettings, folder: &Path) -> Result<(), Buil
 }
 
 fn write_parts(settings: &BuildSettings, folder: &Path) -> Result<(), BuildError> {
-    make_folder(folder).map_err(WriteError::from)?;
+    create_folder(folder).map_err(WriteError::from)?;
     let staged = Partial::beside(&folder.join("parts"));
-    let staged = staged.map_err(|error| WriteError::from(unwritable(error)))?;
+    let staged = staged.map_err(|error| WriteError::from(FileError::from(error)))?;
     fill(settings, &staged.path)?;
     for part in PARTS {
         let (from, to) = (staged.path.join(part), folder.join(part));
@@ -128,7 +129,7 @@ fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), WriteError> {
 
 /// Makes a folder that everybody may look into.
 fn readable_folder(path: &Path) -> Result<(), WriteError> {
-    make_folder(path)?;
+    create_folder(path)?;
     set_mode(path, 0o755).map_err(failed("write", path))?;
     Ok(())
 }

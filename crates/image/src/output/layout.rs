@@ -11,9 +11,10 @@ use super::{
     index_entry,
 };
 use crate::build::Image;
-use crate::files::{copy_blob, digest_of_file, failed, make_folder, write_whole};
+use crate::files::{copy_blob, digest_of_file, write_whole};
 use crate::reference::ImageName;
 use crate::{Progress, Report};
+use mlrs_mlmodel::disk::{create_folder, failed};
 
 /// Adds an image to a layout, which is made if it is not there. An image of the same name and tag is
 /// replaced in its index. Of several builds at once, one waits for the other.
@@ -72,7 +73,7 @@ fn add(
     added: &mut Vec<PathBuf>,
     report: &Report,
 ) -> Result<(), WriteError> {
-    make_folder(&folder.join("blobs/sha256"))?;
+    create_folder(&folder.join("blobs/sha256"))?;
     let _lock = lock(folder)?;
     let mut known = known_images(folder)?;
     make_room(&mut known.manifests, name, folder)?;

@@ -20,8 +20,10 @@ pub use push::{Pushed, push};
 use oci_client::manifest::{ImageIndexEntry, OCI_IMAGE_MEDIA_TYPE, OciImageIndex};
 
 use crate::build::Image;
-use crate::files::{FileError, write_whole};
+use crate::files::disk_hint;
+use crate::files::write_whole;
 use crate::reference::ImageName;
+use mlrs_mlmodel::disk::FileError;
 
 /// Why an image cannot be written to the disk.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +53,7 @@ impl WriteError {
     /// What to do, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::File(error) => error.hint(),
+            Self::File(error) => disk_hint(&error.source),
             Self::NoLayout(_) => {
                 Some("name a folder that is not there yet, or one that `oci:` made")
             }

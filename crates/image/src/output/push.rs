@@ -14,11 +14,11 @@ use tokio_util::io::ReaderStream;
 
 use super::{Blob, blobs};
 use crate::build::Image;
-use crate::files::FileError;
 use crate::layer::Layer;
 use crate::reference::ImageName;
 use crate::registry::{Registry, RegistryError, RegistrySettings};
 use crate::{Progress, Report};
+use mlrs_mlmodel::disk::FileError;
 
 /// What is being done.
 const ACTION: &str = "push";

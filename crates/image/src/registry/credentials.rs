@@ -12,8 +12,8 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 
 use super::ask::limited;
 use super::{RegistryError, RegistrySettings};
-use crate::files::FileError;
 use crate::reference::ImageName;
+use mlrs_mlmodel::disk::FileError;
 
 /// What a helper says when it has nothing: a word of the protocol, not of one helper.
 const NOTHING: &str = "credentials not found in native keychain";

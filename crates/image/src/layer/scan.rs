@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::platform::Platform;
 
 /// The layers of an image may unpack to this many bytes together.
-pub(super) const UNPACKED_LIMIT: u64 = 128 << 30;
+pub(crate) const UNPACKED_LIMIT: u64 = 128 << 30;
 
 /// A name or an extended header beyond this many bytes is refused.
 const TEXT_LIMIT: u64 = 1 << 20;
@@ -25,11 +25,12 @@ const FILE_NAME_LIMIT: usize = 255;
 const BLOCK: usize = 512;
 
 /// The folders in which the loader looks for libraries, without the first slash.
-pub(super) struct Folders(Vec<String>);
+#[derive(Clone, Debug)]
+pub struct LoaderFolders(Vec<String>);
 
-impl Folders {
+impl LoaderFolders {
     /// The usual ones, and those of the image's variable `LD_LIBRARY_PATH`.
-    pub(super) fn new(platform: Platform, library_path: Option<&str>) -> Self {
+    pub fn new(platform: Platform, library_path: Option<&str>) -> Self {
         let triplet = platform.architecture.triplet();
         let mut folders: Vec<String> = ["lib64", "usr/lib64"].map(str::to_owned).into();
         for folder in ["lib", "usr/lib", "usr/local/lib"] {
@@ -60,18 +61,18 @@ fn is_at_or_below(path: &str, folder: &str) -> bool {
 }
 
 /// What was found in the layers so far.
-#[derive(Default)]
-pub(super) struct Contents {
+#[derive(Debug, Default)]
+pub struct LayerLibraries {
     files: BTreeSet<String>,
     unpacked_bytes: u64,
 }
 
-impl Contents {
+impl LayerLibraries {
     /// Puts a layer on those before it; gives the sizes of the files in it together, in bytes.
     ///
     /// # Errors
     /// When it is no archive, or is beyond a limit.
-    pub(super) fn add(&mut self, path: &Path, folders: &Folders) -> io::Result<u64> {
+    pub fn add(&mut self, path: &Path, folders: &LoaderFolders) -> io::Result<u64> {
         let mut layer = LayerFiles::default();
         let mut archive = Archive::open(path, self.unpacked_bytes)?;
         while let Some(entry) = archive.next()? {
@@ -90,7 +91,7 @@ impl Contents {
     }
 
     /// The names of the libraries.
-    pub(super) fn libraries(&self) -> BTreeSet<String> {
+    pub fn names(&self) -> BTreeSet<String> {
         let names = self.files.iter().filter_map(|file| file.rsplit('/').next());
         names.map(str::to_owned).collect()
     }
@@ -107,7 +108,7 @@ struct LayerFiles {
 }
 
 impl LayerFiles {
-    fn take(&mut self, entry: &Entry, folders: &Folders) {
+    fn take(&mut self, entry: &Entry, folders: &LoaderFolders) {
         let Some(path) = clean(&entry.path) else {
             return;
         };
@@ -316,3 +317,6 @@ impl Archive {
 fn refused(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
