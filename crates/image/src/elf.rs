@@ -48,6 +48,14 @@ pub enum ElfError {
         /// What the image is for.
         wanted: Platform,
     },
+    /// It names its loader or a library by a path that no image can have.
+    #[error("`{}` needs `{name}`, which is no place in an image", needed_by.display())]
+    Path {
+        /// What needs it.
+        needed_by: PathBuf,
+        /// The loader or the library.
+        name: String,
+    },
     /// A library is not on this machine.
     #[error("`{}` needs the library `{library}`, which is not in `{}`", needed_by.display(), root.display())]
     NoLibrary {
@@ -72,6 +80,10 @@ impl ElfError {
             Self::NoLibrary { .. } => {
                 Some("install it, or name the folder of a system that has it with --sysroot")
             }
+            Self::Path { .. } => Some(
+                "build it anew: libraries are named without their folders (their `soname`), and the \
+                 loader by its absolute path",
+            ),
             Self::Unreadable { .. } | Self::Machine { .. } => None,
         }
     }
@@ -196,6 +208,7 @@ pub fn closure(files: &[&Path], platform: Platform, root: &Path) -> Result<Closu
                 wanted: platform,
             });
         }
+        check_names(&file, &path)?;
         if let Some(loader) = &file.interpreter {
             closure.loader = Some((loader.clone(), find_loader(root, loader, &path)?));
         }
@@ -214,6 +227,24 @@ pub fn closure(files: &[&Path], platform: Platform, root: &Path) -> Result<Closu
         closure.libraries.remove(name);
     }
     Ok(closure)
+}
+
+/// Refuses names that would become paths outside of the folders that an image has for them.
+fn check_names(file: &ElfFile, path: &Path) -> Result<(), ElfError> {
+    let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('/');
+    let is_place = |path: &str| {
+        path.strip_prefix('/')
+            .is_some_and(|inside| inside.split('/').all(is_name))
+    };
+    let loader = file.interpreter.iter().filter(|loader| !is_place(loader));
+    let libraries = file.needed.iter().filter(|library| !is_name(library));
+    match loader.chain(libraries).next() {
+        None => Ok(()),
+        Some(name) => Err(ElfError::Path {
+            needed_by: path.to_owned(),
+            name: name.clone(),
+        }),
+    }
 }
 
 impl Closure {
@@ -369,6 +400,34 @@ mod tests {
         let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         std::fs::write(&path, &whole[..100]).unwrap();
         assert!(ElfFile::read(&path).is_err());
+    }
+
+    #[test]
+    fn a_name_that_leads_out_of_its_folder_is_refused() {
+        let file = |interpreter: &str, needed: &str| ElfFile {
+            platform: "linux/amd64".parse().unwrap(),
+            interpreter: Some(interpreter.to_owned()),
+            needed: vec!["libc.so.6".to_owned(), needed.to_owned()],
+            search: Vec::new(),
+        };
+        let loader = "/lib64/ld-linux-x86-64.so.2";
+        let path = Path::new("program");
+        check_names(&file(loader, "libm.so.6"), path).unwrap();
+        for (interpreter, needed, named) in [
+            (loader, "../../etc/passwd", "../../etc/passwd"),
+            (loader, "/lib/libm.so.6", "/lib/libm.so.6"),
+            (loader, "..", ".."),
+            (loader, "", ""),
+            ("lib/ld.so", "libm.so.6", "lib/ld.so"),
+            ("/lib/../../ld.so", "libm.so.6", "/lib/../../ld.so"),
+        ] {
+            let error = check_names(&file(interpreter, needed), path).unwrap_err();
+            let text = error.to_string();
+            assert_eq!(
+                text,
+                format!("`program` needs `{named}`, which is no place in an image")
+            );
+        }
     }
 
     #[test]
