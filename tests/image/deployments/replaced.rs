@@ -92,3 +92,22 @@ fn a_container_of_somebody_else_is_left_alone() {
     foreign.done("delete", &[]);
     foreign.docker.run(&["inspect", &theirs]).unwrap();
 }
+
+#[test]
+fn of_two_updates_at_once_the_later_one_wins() {
+    let Some(twice) = Deployment::named("at-once") else {
+        return;
+    };
+    let slow = format!("image={}", twice.never_ready());
+    twice.create("one", &[]);
+    let mut earlier = twice.until_runs(&twice.next(), "update", &["-C", &slow]);
+    twice.done("update", &["-C", "memory=256m"]);
+    // It says that its container went, and does not come back to it.
+    assert!(!earlier.wait().unwrap().success());
+    assert_eq!(
+        twice.inspect("{{.State.Running}} {{.HostConfig.Memory}}"),
+        "true 268435456"
+    );
+    assert!(twice.docker.run(&["inspect", &twice.next()]).is_err());
+    twice.predicts();
+}
