@@ -70,7 +70,10 @@ impl Validators {
     /// The objects of a chart as Helm would install it under the name `iris`, with changed values:
     /// `path.to.value=JSON`.
     fn rendered(&self, chart: &Path, changes: &[&str]) -> Value {
-        let changes: Vec<_> = changes.iter().flat_map(|change| ["--set-json", change]).collect();
+        let changes: Vec<_> = changes
+            .iter()
+            .flat_map(|change| ["--set-json", change])
+            .collect();
         let (code, said) = self.helm(&["lint", "--strict"], chart, &changes);
         assert_eq!(code, 0, "{said}");
         let (code, manifest) = self.helm(&["template", "iris"], chart, &changes);
