@@ -293,69 +293,6 @@ fn failed(fate: Fate) -> String {
 }
 
 #[test]
-fn kserve_gets_an_inference_service_and_what_it_needs() {
-    let (mut terminal, server) = with_cluster(Behaviour {
-        groups: vec!["serving.kserve.io/v1alpha1", "serving.kserve.io/v1beta1"],
-        ..Behaviour::default()
-    });
-    let words = "deploy kubernetes --name iris --model models:/iris/3 --tracking-uri http://mlflow:5000 --kserve --output apply";
-    assert_eq!(terminal.run(words).code, 0);
-    let paths: Vec<String> = server
-        .requests()
-        .into_iter()
-        .filter(|request| request.method == "PATCH")
-        .map(|request| request.path)
-        .collect();
-    assert_eq!(
-        paths,
-        [
-            "/apis/serving.kserve.io/v1alpha1/clusterstoragecontainers/mlrs",
-            "/apis/serving.kserve.io/v1alpha1/namespaces/models/servingruntimes/iris",
-            "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices/iris",
-        ]
-    );
-    assert_eq!(terminal.run("deploy delete iris --yes").code, 0);
-    // What other deployments use as well stays.
-    assert_eq!(server.inventory(), ["clusterstoragecontainers/mlrs"]);
-    insta::assert_snapshot!(terminal.transcript());
-}
-
-#[test]
-fn what_kserve_makes_stays_until_its_service_goes() {
-    let (terminal, server) = with_cluster(Behaviour {
-        groups: vec!["serving.kserve.io/v1alpha1", "serving.kserve.io/v1beta1"],
-        ..Behaviour::default()
-    });
-    let words = format!("deploy kubernetes --name iris --image {IMAGE} --kserve --output apply");
-    assert_eq!(terminal.quietly(&words, b"").code, 0);
-    // KServe copies the labels of an InferenceService to what it makes of it.
-    let service = server.object("inferenceservices", "iris").unwrap();
-    let made = |kind: &str, name: &str| {
-        json!({
-            "kind": kind, "spec": {"replicas": 1},
-            "metadata": {
-                "name": name, "labels": service["metadata"]["labels"],
-                "ownerReferences": [{
-                    "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
-                    "controller": true, "name": "iris", "uid": service["metadata"]["uid"],
-                }],
-            },
-        })
-    };
-    server.put("deployments", made("Deployment", "iris-predictor"));
-    server.put("services", made("Service", "iris-predictor"));
-    server.put("services", made("Service", "iris"));
-    let before = server.inventory();
-    assert_eq!(terminal.quietly(&words, b"").code, 0);
-    assert_eq!(server.inventory(), before);
-    let listed = terminal.quietly("deploy status", b"").output;
-    assert!(!listed.contains("iris-predictor"), "{listed}");
-    let deleted = terminal.quietly("deploy delete iris --yes", b"").output;
-    assert_eq!(deleted, "deleted InferenceService iris\n");
-    assert!(server.inventory().is_empty());
-}
-
-#[test]
 fn the_objects_of_others_stay_as_they_are() {
     let (mut terminal, server) = with_cluster(Behaviour::default());
     let theirs = json!({

@@ -11,6 +11,7 @@
 mod api_server;
 mod cluster;
 mod deployments;
+mod kserve;
 mod refused;
 mod schemas;
 #[path = "../command_line/terminal.rs"]

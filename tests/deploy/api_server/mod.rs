@@ -1,5 +1,5 @@
 //! An API server for tests: it speaks Kubernetes' protocol over HTTP, checks what it is sent, and plays
-//! the controllers behind it.
+//! the controllers behind it, KServe's among them.
 //!
 //! What is real: paths, verbs, content types, `Status` answers, discovery, label and field selectors,
 //! partial metadata, server-side apply with managers, conflicts and dropped fields, the scale
@@ -9,6 +9,7 @@
 mod answer;
 mod apply;
 mod controller;
+mod kserve;
 mod request;
 mod state;
 
@@ -23,6 +24,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 
 pub use controller::Fate;
+pub use kserve::KServe;
 pub use request::Recorded;
 use state::Cluster;
 
@@ -34,6 +36,8 @@ const TOKEN: &str = "token-of-the-tests";
 pub struct Behaviour {
     /// What becomes of pods.
     pub fate: Fate,
+    /// What KServe does, where it is installed.
+    pub kserve: KServe,
     /// Groups of kinds that somebody installed.
     pub groups: Vec<&'static str>,
     /// Verbs and plural names that are forbidden.
@@ -54,6 +58,7 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             fate: Fate::Ready,
+            kserve: KServe::Works,
             groups: vec!["monitoring.coreos.com/v1"],
             forbidden: Vec::new(),
             backend: None,

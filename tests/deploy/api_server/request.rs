@@ -12,6 +12,7 @@ use super::TOKEN;
 use super::answer::{Refusal, broken, json_response, stream, unknown_path};
 use super::apply::{apply, merge};
 use super::controller::{autoscale, follow};
+use super::kserve::serve;
 use super::state::{Cluster, Key};
 
 /// A request, as it came.
@@ -413,6 +414,9 @@ fn patch(
     if place.plural == "horizontalpodautoscalers" {
         tokio::spawn(autoscale(Arc::clone(cluster), place.key()));
     }
+    if place.plural == "inferenceservices" {
+        tokio::spawn(serve(Arc::clone(cluster), place.key()));
+    }
     if place.below.first().is_some_and(|below| below == "scale") {
         return Ok(json!({
             "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": stored["metadata"],
@@ -456,6 +460,11 @@ fn delete(cluster: &mut Cluster, place: &Place) -> Result<Value, Refusal> {
         .ok_or_else(|| Refusal::not_found(&plural, &name))
 }
 
+/// Whether a Service has a port: KServe's have no name that anybody knows.
+fn is_port(service: &str, port: &str) -> bool {
+    port == "80" || (port == "http" && !service.ends_with("-predictor"))
+}
+
 /// Passes a request on to the server behind a Service.
 async fn proxy(
     cluster: &Arc<Mutex<Cluster>>,
@@ -480,7 +489,7 @@ async fn proxy(
     if let Some(code) = code {
         return json_response(code, &json!({"error_code": "BUSY", "message": "not now"}));
     }
-    let Some(backend) = backend.filter(|_| proxy == "proxy" && port == "http") else {
+    let Some(backend) = backend.filter(|_| proxy == "proxy" && is_port(name, port)) else {
         let message = format!("no endpoints available for service \"{named}\"");
         return Refusal::new(503, "ServiceUnavailable", message).response();
     };

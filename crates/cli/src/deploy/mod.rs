@@ -12,7 +12,7 @@ use arguments::Command;
 
 pub(crate) use arguments::{Arguments, KubernetesArguments, parsed};
 pub(crate) use kubernetes::apply;
-pub(crate) use print::fields;
+pub(crate) use print::{fields, unread, wrong};
 
 /// Runs `mlrs deploy`.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -47,8 +47,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
             wait,
         } => runtime()?.block_on(async {
             let cluster = Cluster::connect(&cluster.settings()).await?;
-            cluster.scale(&name, scale.scale()).await?;
-            kubernetes::wait(&cluster, &name, &wait, &mut say).await
+            let workload = cluster.scale(&name, scale.scale()).await?;
+            kubernetes::wait(&cluster, &name, workload, &wait, &mut say).await
         }),
         Command::Delete {
             name,

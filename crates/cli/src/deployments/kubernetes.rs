@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::input::Input;
 use super::target::{DeploymentTarget, NewDeployment, Update};
 use crate::connection::runtime;
-use crate::deploy::{KubernetesArguments, apply, fields};
+use crate::deploy::{KubernetesArguments, apply, fields, unread, wrong};
 use crate::failure::hinted;
 
 /// The annotation with what was said when a deployment was made: JSON, by names.
@@ -272,17 +272,18 @@ impl DeploymentTarget for Kubernetes {
 
     fn list(&self) -> anyhow::Result<Vec<String>> {
         let all = self.ask(&[], async |cluster| cluster.deployments().await)?;
-        Ok(all.into_iter().map(|status| status.name).collect())
+        Ok(all
+            .deployments
+            .into_iter()
+            .map(|status| status.name)
+            .collect())
     }
 
     fn get(&self, name: &Name) -> anyhow::Result<Vec<(&'static str, String)>> {
         let status = self.ask(&[], async |cluster| cluster.status(name).await)?;
+        unread(&status.unread);
         let mut known = fields(&status);
-        known.extend(
-            status
-                .trouble
-                .map(|trouble| ("Trouble", trouble.to_string())),
-        );
+        known.extend(wrong(&status).into_iter().map(|text| ("Trouble", text)));
         Ok(known)
     }
 

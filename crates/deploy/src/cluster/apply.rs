@@ -126,26 +126,6 @@ impl Cluster {
         Ok(unknown)
     }
 
-    /// Whether the cluster has a kind; Kubernetes' own are always there.
-    async fn knows(&self, kind: &Kind) -> Result<bool, ClusterError> {
-        if !kind.is_custom {
-            return Ok(true);
-        }
-        let api_version = kind.api_version();
-        match self.client.list_api_group_resources(&api_version).await {
-            Ok(list) => Ok(list
-                .resources
-                .iter()
-                .any(|resource| resource.kind == kind.kind)),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-            Err(error) => Err(ClusterError::of(
-                "look for",
-                format!("kinds of {api_version}"),
-                error,
-            )),
-        }
-    }
-
     /// Whether a Deployment says how many pods there are, and has an autoscaler from before, which
     /// would set another number.
     async fn has_stale_autoscaler(

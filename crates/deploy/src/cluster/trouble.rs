@@ -58,7 +58,10 @@ impl Trouble {
             "CreateContainerConfigError" => {
                 "make the Secret that it names, in the same namespace".to_owned()
             }
-            "Unhealthy" => format!("see what it wrote: `kubectl logs {pod} -c {CONTAINER}`"),
+            "Unhealthy" => {
+                let container = self.container.as_deref().unwrap_or(CONTAINER);
+                format!("see what it wrote: `kubectl logs {pod} -c {container}`")
+            }
             "FailedCreate" => {
                 "look at the quotas and policies of the namespace, and at the service account"
                     .to_owned()
@@ -174,9 +177,14 @@ fn of_events(pod: &str, events: &[Event]) -> Option<Trouble> {
         let micro = event.event_time.as_ref().map(|time| time.0);
         micro.max(time.map(|time| time.0))
     })?;
+    // `spec.containers{model}`
+    let path = last.involved_object.field_path.as_deref();
+    let container = path
+        .and_then(|path| path.strip_prefix("spec.containers{"))
+        .and_then(|rest| rest.strip_suffix('}'));
     Some(Trouble {
         pod: pod.to_owned(),
-        container: None,
+        container: container.map(str::to_owned),
         reason: last.reason.clone().unwrap_or_else(|| "Warning".to_owned()),
         message: last.message.as_deref().map(shown),
         is_lasting: false,
