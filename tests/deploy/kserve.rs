@@ -1,5 +1,7 @@
 //! `mlrs deploy` and a cluster with KServe: what it makes of an InferenceService is waited for.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::api_server::{ApiServer, Behaviour, Fate, KServe};
@@ -142,6 +144,31 @@ fn what_is_not_to_be_waited_for_is_not() {
     let ended = terminal.quietly(&format!("{} --no-wait", apply(IMAGE)), b"");
     assert_eq!(ended.code, 0);
     assert_eq!(ended.output, "applied InferenceService iris\n");
+}
+
+#[test]
+fn who_may_see_nothing_but_the_service_waits_for_it() {
+    let (mut terminal, server) = with_kserve(Behaviour {
+        forbidden: vec![
+            ("get", "deployments"),
+            ("list", "deployments"),
+            ("list", "pods"),
+            ("list", "horizontalpodautoscalers"),
+        ],
+        ..Behaviour::default()
+    });
+    let words = apply(IMAGE);
+    assert_eq!(terminal.run(&words).code, 0);
+    // What KServe said before it looked is not taken for an answer.
+    server.change(|behaviour| behaviour.fate = Fate::NoImage);
+    server.change(|behaviour| behaviour.kserve = KServe::HasNoGateway);
+    let begun = Instant::now();
+    let next = apply("registry.example.com/iris:2");
+    assert_eq!(terminal.run(&format!("{next} --timeout 5")).code, 1);
+    assert!(begun.elapsed() >= Duration::from_secs(5));
+    terminal.run("deploy status iris");
+    terminal.run("deploy status");
+    insta::assert_snapshot!(terminal.transcript());
 }
 
 #[test]

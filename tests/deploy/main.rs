@@ -13,6 +13,7 @@ mod cluster;
 mod deployments;
 mod kserve;
 mod refused;
+mod rights;
 mod schemas;
 #[path = "../command_line/terminal.rs"]
 mod terminal;

@@ -100,13 +100,10 @@ pub async fn handle(
     if header("authorization") != format!("Bearer {TOKEN}") {
         return Refusal::new(401, "Unauthorized", "Unauthorized").response();
     }
-    let place = match place(&cluster.lock().unwrap(), uri.path()) {
-        Ok(place) => place,
-        Err(response) => return *response,
-    };
+    let (plural, name) = subject(uri.path());
     let verb = match (
         method.as_str(),
-        &place.name,
+        name,
         query.get("watch").map(String::as_str),
     ) {
         ("GET", None, Some("true" | "1")) => "watch",
@@ -116,20 +113,24 @@ pub async fn handle(
         ("DELETE", ..) => "delete",
         _ => "create",
     };
-    let refused = {
-        let cluster = cluster.lock().unwrap();
-        let forbidden = &cluster.behaviour.forbidden;
-        forbidden
-            .iter()
-            .any(|(a, b)| *a == verb && *b == place.plural)
-    };
-    if refused {
+    // Whoever has no right is told so before it is looked whether there is such a kind.
+    if let Some(plural) = plural
+        && cluster
+            .lock()
+            .unwrap()
+            .behaviour
+            .forbidden
+            .contains(&(verb, plural))
+    {
         let message = format!(
-            "{} is forbidden: User \"me\" cannot {verb} resource \"{}\" in API group \"\" in the namespace \"{}\"",
-            place.plural, place.plural, place.namespace
+            "{plural} is forbidden: User \"me\" cannot {verb} resource \"{plural}\" in API group \"\" in the namespace \"models\""
         );
         return Refusal::new(403, "Forbidden", message).response();
     }
+    let place = match place(&cluster.lock().unwrap(), uri.path()) {
+        Ok(place) => place,
+        Err(response) => return *response,
+    };
     if verb == "get" && place.plural == "deployments" {
         let is_mute = {
             let mut cluster = cluster.lock().unwrap();
@@ -186,6 +187,21 @@ fn pairs(query: &str) -> BTreeMap<String, String> {
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(key, value)| (decode(key), decode(value)))
         .collect()
+}
+
+/// The plural name and the name in a path, whether there is such a kind or not.
+fn subject(path: &str) -> (Option<&str>, Option<&str>) {
+    let words: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let rest = match &words[..] {
+        ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
+        _ => &[],
+    };
+    let rest = if rest.first() == Some(&"namespaces") {
+        rest.get(2..).unwrap_or_default()
+    } else {
+        rest
+    };
+    (rest.first().copied(), rest.get(1).copied())
 }
 
 /// What a path is about; discovery is answered at once.

@@ -114,7 +114,7 @@ pub(crate) async fn apply(
         dry_run: arguments.apply.dry_run,
         force_conflicts: arguments.apply.force_conflicts,
     };
-    let applied = cluster.apply(&settings.name, &objects, how).await?;
+    let applied = cluster.apply(&objects, how).await?;
     let done = if how.dry_run { "checked" } else { "applied" };
     print::applied(&applied, done, say)?;
     if how.dry_run {
@@ -125,7 +125,22 @@ pub(crate) async fn apply(
     } else {
         Workload::Deployment
     };
-    wait(&cluster, &settings.name, workload, &arguments.wait, say).await
+    // What is left of an earlier one could hold the name of something that the new one is made of.
+    let pruned = cluster.prune(&settings.name, &objects).await;
+    if let Ok(pruned) = &pruned {
+        print::applied(&pruned.deleted, done, say)?;
+    }
+    let waited = wait(&cluster, &settings.name, workload, &arguments.wait, say).await;
+    let pruned = pruned
+        .map_err(anyhow::Error::from)
+        .and_then(|pruned| print::left(&cluster, &settings.name, pruned));
+    match (waited, pruned) {
+        (Err(error), Err(other)) => {
+            print::warning(&other.to_string(), None);
+            Err(error)
+        }
+        (waited, pruned) => waited.and(pruned),
+    }
 }
 
 /// Waits until the pods of a deployment are ready, unless it is not to be waited for.

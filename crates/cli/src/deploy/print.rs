@@ -1,6 +1,9 @@
 //! What `mlrs deploy` prints: tables, fields or JSON.
 
-use mlrs_deploy::cluster::{Applied, DeploymentStatus, Listed, Outcome, Workload};
+use mlrs_deploy::cluster::{
+    Applied, Cluster, ClusterError, Deleted, Denial, DeploymentStatus, Listed, Outcome, Workload,
+};
+use mlrs_deploy::names::Name;
 use serde_json::to_value;
 
 use super::kubernetes::Say;
@@ -119,12 +122,48 @@ fn yes_or_no(is_so: bool) -> &'static str {
 }
 
 /// Says what could not be read, beside what is printed.
-#[allow(clippy::print_stderr, reason = "warnings to the person who looks")]
 pub(crate) fn unread(kinds: &[String]) {
     if !kinds.is_empty() {
-        eprintln!(
-            "warning: you may not read {}: what they would say is left out",
+        let kinds = kinds.join(", ");
+        let text = format!("you may not read {kinds}: what they would say is left out");
+        warning(&text, None);
+    }
+}
+
+/// Says what could not be looked for.
+///
+/// # Errors
+/// When something is left over.
+pub(crate) fn left(cluster: &Cluster, name: &Name, deleted: Deleted) -> anyhow::Result<()> {
+    let (name, namespace) = (name.to_string(), cluster.namespace().to_owned());
+    if !deleted.unsought.is_empty() {
+        let kinds: Vec<&str> = deleted.unsought.iter().map(|it| it.kind).collect();
+        let text = format!(
+            "you may not look for {}: whether one of `{name}` is left over cannot be told",
             kinds.join(", ")
         );
+        let hint = Denial::hint(&deleted.unsought, &name, &namespace);
+        warning(&text, Some(&hint));
+    }
+    if deleted.left.is_empty() {
+        return Ok(());
+    }
+    Err(ClusterError::Left {
+        name,
+        namespace,
+        denials: deleted.left,
+    }
+    .into())
+}
+
+/// Says what is no failure.
+#[allow(
+    clippy::print_stderr,
+    reason = "warnings to the person at the terminal"
+)]
+pub(super) fn warning(text: &str, hint: Option<&str>) {
+    eprintln!("warning: {text}");
+    if let Some(hint) = hint {
+        eprintln!("  hint: {hint}");
     }
 }

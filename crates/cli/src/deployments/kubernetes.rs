@@ -7,14 +7,14 @@
 use anyhow::Context as _;
 use clap::Parser;
 use mlrs_deploy::Settings;
-use mlrs_deploy::cluster::{Cluster, ClusterError, ClusterSettings};
+use mlrs_deploy::cluster::{Cluster, ClusterSettings};
 use mlrs_deploy::names::{Name, Namespace};
 use serde_json::{Map, Value};
 
 use super::input::Input;
 use super::target::{DeploymentTarget, NewDeployment, Update};
 use crate::connection::runtime;
-use crate::deploy::{KubernetesArguments, apply, fields, unread, wrong};
+use crate::deploy::{KubernetesArguments, apply, delete, fields, unread, wrong};
 use crate::failure::hinted;
 
 /// The annotation with what was said when a deployment was made: JSON, by names.
@@ -99,17 +99,16 @@ impl Kubernetes {
     }
 
     /// Asks the cluster something.
-    fn ask<T>(
+    fn ask<T, E: Into<anyhow::Error>>(
         &self,
         config: &[(String, String)],
-        question: impl AsyncFnOnce(Cluster) -> Result<T, ClusterError>,
+        question: impl AsyncFnOnce(Cluster) -> Result<T, E>,
     ) -> anyhow::Result<T> {
         let settings = self.settings(config)?;
-        let answer = runtime()?.block_on(async {
+        runtime()?.block_on(async {
             let cluster = Cluster::connect(&settings).await?;
-            question(cluster).await
-        });
-        Ok(answer?)
+            question(cluster).await.map_err(Into::into)
+        })
     }
 
     /// Applies what was said, and notes it.
@@ -266,17 +265,16 @@ impl DeploymentTarget for Kubernetes {
     }
 
     fn delete(&self, name: &Name, config: &[(String, String)]) -> anyhow::Result<()> {
-        self.ask(config, async |cluster| cluster.delete(name).await)
-            .map(drop)
+        self.ask(config, async |cluster| {
+            delete(&cluster, name, &mut |_| Ok(())).await
+        })
     }
 
     fn list(&self) -> anyhow::Result<Vec<String>> {
         let all = self.ask(&[], async |cluster| cluster.deployments().await)?;
-        Ok(all
-            .deployments
-            .into_iter()
-            .map(|status| status.name)
-            .collect())
+        unread(&all.unread);
+        let all = all.deployments.into_iter();
+        Ok(all.map(|status| status.name).collect())
     }
 
     fn get(&self, name: &Name) -> anyhow::Result<Vec<(&'static str, String)>> {

@@ -1,7 +1,7 @@
 //! Server-side apply: objects as they should be, under the field manager `mlrs`.
 //!
-//! What mlrs made for the deployment earlier and is no longer asked for is deleted, so that a
-//! deployment that gets a fixed number of pods loses its autoscaler.
+//! What mlrs made for the deployment earlier and is no longer asked for stays, but for an autoscaler that
+//! would set another number of pods: deleting is [`Cluster::prune`].
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::error::conflicts;
 use super::{Cluster, ClusterError, is_ours};
-use crate::names::Name;
 use crate::objects::{Kind, MANAGER, Object};
 
 /// How to apply.
@@ -52,7 +51,6 @@ impl Cluster {
     /// before stays: applying again goes on.
     pub async fn apply(
         &self,
-        name: &Name,
         objects: &[Object],
         settings: ApplySettings,
     ) -> Result<Vec<Applied>, ClusterError> {
@@ -84,9 +82,6 @@ impl Cluster {
                 name: object.name.clone(),
                 outcome,
             });
-        }
-        if !settings.dry_run {
-            applied.extend(self.prune(name, objects).await?);
         }
         Ok(applied)
     }
@@ -226,25 +221,6 @@ impl Cluster {
         let kept = self.patch(object, "mlrs-autoscale", &body, forced).await;
         kept.map(drop)
             .map_err(|error| ClusterError::of("apply", what(), error))
-    }
-
-    /// Deletes what mlrs made for the deployment and is not among the objects.
-    async fn prune(&self, name: &Name, objects: &[Object]) -> Result<Vec<Applied>, ClusterError> {
-        let mut deleted = Vec::new();
-        for (kind, found) in self.made_for(name).await? {
-            let is_wanted = |object: &Object| object.kind == kind && object.name == found;
-            if objects.iter().any(is_wanted) {
-                continue;
-            }
-            if self.delete_one(&kind, &found).await? {
-                deleted.push(Applied {
-                    kind: kind.kind,
-                    name: found,
-                    outcome: Outcome::Deleted,
-                });
-            }
-        }
-        Ok(deleted)
     }
 }
 

@@ -315,7 +315,7 @@ impl Cluster {
 
     /// All services of KServe with the labels of mlrs; none when the cluster has no KServe.
     pub(super) async fn list_services(&self) -> Result<Vec<InferenceService>, ClusterError> {
-        let listed = self.services().list(&ours(None)).await;
+        let listed = self.services().list(&ours()).await;
         let listed = listed.map(|listed| Some(listed.items));
         let listed = self.or_none(&INFERENCE_SERVICE, listed).await;
         let listed = listed

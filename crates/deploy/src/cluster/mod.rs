@@ -33,6 +33,7 @@ use crate::names::{Name, Namespace};
 use crate::objects::{INSTANCE, Kind, MANAGED_BY, MANAGER};
 
 pub use apply::{Applied, ApplySettings, Outcome};
+pub use delete::{Deleted, Denial};
 pub use error::ClusterError;
 pub use inference::Condition;
 use inference::InferenceService;
@@ -243,10 +244,16 @@ fn is_ours(metadata: &ObjectMeta) -> bool {
     is_labelled && !owners.any(|owner| owner.controller == Some(true))
 }
 
-/// What finds everything that mlrs made, or all that it made for one deployment.
-fn ours(name: Option<&Name>) -> ListParams {
-    let instance = name.map_or_else(String::new, |name| format!(",{INSTANCE}={name}"));
-    ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER}{instance}"))
+/// Whether mlrs made an object for a deployment.
+fn is_made_for(metadata: &ObjectMeta, name: &Name) -> bool {
+    let labels = metadata.labels.as_ref();
+    let instance = labels.and_then(|labels| labels.get(INSTANCE));
+    is_ours(metadata) && instance.is_some_and(|instance| instance == name.as_ref())
+}
+
+/// What finds everything that mlrs made.
+fn ours() -> ListParams {
+    ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER}"))
 }
 
 /// A client that tries again for some seconds when the API server is busy. What `kube` does by itself

@@ -97,7 +97,7 @@ impl Cluster {
     /// When nothing can be listed.
     pub async fn deployments(&self) -> Result<Listed, ClusterError> {
         let mut notes = Notes::default();
-        let listed = self.typed::<Deployment>().list(&ours(None)).await;
+        let listed = self.typed::<Deployment>().list(&ours()).await;
         let kind = Kind::of::<Deployment>();
         let listed = listed.map_err(|error| ClusterError::of("list", self.all_of(&kind), error));
         let services = self.list_services().await;
@@ -112,8 +112,7 @@ impl Cluster {
             }
             (listed, services) => (listed?.items, services?),
         };
-        let autoscalers: Vec<HorizontalPodAutoscaler> =
-            self.readable(&ours(None), &mut notes).await?;
+        let autoscalers: Vec<HorizontalPodAutoscaler> = self.readable(&ours(), &mut notes).await?;
         let own = deployments
             .iter()
             .filter(|deployment| is_ours(&deployment.metadata))
