@@ -158,6 +158,12 @@ impl ApiServer {
         cluster.store("models", plural, object);
     }
 
+    /// Has somebody change an object by hand.
+    pub fn edit(&self, plural: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        let key = ("models".to_owned(), plural.to_owned(), name.to_owned());
+        self.cluster.lock().unwrap().change(&key, change);
+    }
+
     /// Puts an object there that somebody else made.
     pub fn put(&self, plural: &str, body: Value) {
         let mut cluster = self.cluster.lock().unwrap();

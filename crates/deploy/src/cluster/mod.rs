@@ -40,7 +40,7 @@ use inference::InferenceService;
 pub use proxy::ProxyAnswer;
 pub use rollout::{PodCounts, Rollout, RolloutError, RolloutSettings};
 pub use scale::ScaleError;
-pub use status::{DeploymentStatus, Listed, PodStatus};
+pub use status::{DeploymentStatus, Environment, Listed, PodStatus};
 pub use trouble::Trouble;
 
 /// How long a connection may take.

@@ -14,7 +14,7 @@ use super::trouble::{Trouble, is_ready};
 use super::{Cluster, ClusterError, Found, Workload, is_ours, ours};
 use crate::kserve::INFERENCE_SERVICE;
 use crate::names::Name;
-use crate::objects::{Kind, MODEL_FOLDER, SERVICE_PORT};
+use crate::objects::{CONTAINER, Kind, MODEL_FOLDER, SERVICE_PORT};
 
 /// How a deployment is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +39,9 @@ pub struct DeploymentStatus {
     /// Notes of whoever made it.
     #[serde(skip)]
     pub annotations: BTreeMap<String, String>,
+    /// The variables of its server that stand in the Deployment, those of Secrets left out.
+    #[serde(skip)]
+    pub environment: Environment,
     /// Its address inside of the cluster.
     pub address: String,
     /// Where KServe has it answer.
@@ -62,6 +65,43 @@ impl DeploymentStatus {
     pub fn hint(&self) -> Option<String> {
         let of_pod = self.trouble.as_ref().and_then(Trouble::hint);
         of_pod.or_else(|| hint_of(&self.conditions, &self.name))
+    }
+}
+
+/// Variables of a server. Their values are for its pods: they are not written out.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Those of the container with the server that have a value of their own.
+    fn of(pod: &PodSpec) -> Self {
+        let mut containers = pod.containers.iter();
+        let server = containers.find(|container| container.name == CONTAINER);
+        let variables = server.and_then(|server| server.env.as_ref());
+        let plain = variables
+            .into_iter()
+            .flatten()
+            .filter(|variable| variable.value_from.is_none());
+        // An empty value is none in the cluster.
+        let pairs = plain.map(|it| (it.name.clone(), it.value.clone().unwrap_or_default()));
+        Self(pairs.collect())
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -184,6 +224,7 @@ impl Cluster {
             model: pod.and_then(model),
             autoscale: autoscaler.and_then(range),
             annotations: deployment.metadata.annotations.clone().unwrap_or_default(),
+            environment: pod.map(Environment::of).unwrap_or_default(),
             address: format!("http://{name}.{}.svc:{SERVICE_PORT}", self.namespace),
             url: None,
             name,
@@ -217,6 +258,7 @@ impl Cluster {
                 .and_then(|it| it.storage_uri.clone()),
             autoscale: predictor.range(),
             annotations: service.metadata.annotations.clone().unwrap_or_default(),
+            environment: Environment::default(),
             address: address.unwrap_or_else(|| {
                 format!(
                     "http://{name}-predictor.{}.svc:{SERVICE_PORT}",
@@ -274,5 +316,28 @@ fn pod_status(pod: &Pod) -> PodStatus {
         ready: is_ready(pod),
         restarts: u32::try_from(restarts).unwrap_or(0),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_that_stand_in_a_deployment_are_known_and_not_written_out() {
+        let pod = serde_json::from_value(json!({"containers": [
+            {"name": "proxy", "env": [{"name": "C", "value": "other"}]},
+            {"name": "model", "env": [
+                {"name": "A", "value": "hush"}, {"name": "EMPTY"},
+                {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+            ]},
+        ]}))
+        .unwrap();
+        let environment = Environment::of(&pod);
+        let values = ["A", "B", "C", "EMPTY"].map(|name| environment.get(name));
+        assert_eq!(values, [Some("hush"), None, None, Some("")]);
+        assert_eq!(format!("{environment:?}"), r#"{"A", "EMPTY"}"#);
     }
 }
