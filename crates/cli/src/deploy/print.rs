@@ -16,9 +16,6 @@ pub(super) fn applied(applied: &[Applied], done: &str, say: Say<'_>) -> anyhow::
         say(&match object.outcome {
             Outcome::Applied => format!("{done} {kind} {name}"),
             Outcome::Deleted => format!("deleted {kind} {name}"),
-            Outcome::Skipped => {
-                format!("left out {kind} {name}: the cluster knows no such kind of object")
-            }
         })
     })
 }

@@ -39,59 +39,49 @@ pub enum Outcome {
     Applied,
     /// It was there, is no longer asked for, and is gone.
     Deleted,
-    /// The cluster has no such kind of object, and it can be done without.
-    Skipped,
 }
 
 impl Cluster {
     /// Makes the objects of a deployment what they should be.
     ///
     /// # Errors
-    /// When the cluster refuses one, or lacks a kind that cannot be done without. What was applied
-    /// before stays: applying again goes on.
+    /// When the cluster lacks a kind, of which nothing is applied then, or refuses one. What was applied
+    /// before that stays: applying again goes on.
     pub async fn apply(
         &self,
         objects: &[Object],
         settings: ApplySettings,
     ) -> Result<Vec<Applied>, ClusterError> {
-        let unknown = self.unknown_kinds(objects).await?;
-        self.check_owners(objects, &unknown).await?;
+        self.check_kinds(objects).await?;
+        self.check_owners(objects).await?;
         let mut applied = Vec::with_capacity(objects.len());
         let autoscaler = Kind::of::<HorizontalPodAutoscaler>();
         for object in objects {
-            let outcome = if unknown.contains(&object.kind.kind) {
-                Outcome::Skipped
-            } else {
-                self.keep_replicas(object, settings).await?;
-                let is_released = self.has_stale_autoscaler(object, objects).await?;
-                if is_released
-                    && !settings.dry_run
-                    && self.delete_one(&autoscaler, &object.name).await?
-                {
-                    applied.push(Applied {
-                        kind: autoscaler.kind,
-                        name: object.name.clone(),
-                        outcome: Outcome::Deleted,
-                    });
-                }
-                self.apply_one(object, is_released, settings).await?;
-                Outcome::Applied
-            };
+            self.keep_replicas(object, settings).await?;
+            let is_released = self.has_stale_autoscaler(object, objects).await?;
+            if is_released
+                && !settings.dry_run
+                && self.delete_one(&autoscaler, &object.name).await?
+            {
+                applied.push(Applied {
+                    kind: autoscaler.kind,
+                    name: object.name.clone(),
+                    outcome: Outcome::Deleted,
+                });
+            }
+            self.apply_one(object, is_released, settings).await?;
             applied.push(Applied {
                 kind: object.kind.kind,
                 name: object.name.clone(),
-                outcome,
+                outcome: Outcome::Applied,
             });
         }
         Ok(applied)
     }
 
     /// What somebody else made is not changed into something of ours, which `delete` would delete.
-    async fn check_owners(&self, objects: &[Object], unknown: &[&str]) -> Result<(), ClusterError> {
-        let known = objects
-            .iter()
-            .filter(|object| !unknown.contains(&object.kind.kind));
-        for Object { kind, name, .. } in known {
+    async fn check_owners(&self, objects: &[Object]) -> Result<(), ClusterError> {
+        for Object { kind, name, .. } in objects {
             let found = self.of_kind(kind).get_metadata_opt(name).await;
             let what = || self.named(kind.kind, name);
             let found = found.map_err(|error| ClusterError::of("read", what(), error))?;
@@ -102,23 +92,17 @@ impl Cluster {
         Ok(())
     }
 
-    /// The kinds that the cluster does not know and that can be done without. The others are an
-    /// error before anything is changed.
-    async fn unknown_kinds(&self, objects: &[Object]) -> Result<Vec<&'static str>, ClusterError> {
-        let mut unknown = Vec::new();
+    /// Kinds that the cluster does not know are an error before anything is changed: each was asked for.
+    async fn check_kinds(&self, objects: &[Object]) -> Result<(), ClusterError> {
         for Object { kind, .. } in objects {
-            if self.knows(kind).await? {
-                continue;
-            }
-            if kind.kind != "ServiceMonitor" {
+            if !self.knows(kind).await? {
                 return Err(ClusterError::UnknownKind {
                     kind: kind.kind,
                     api_version: kind.api_version(),
                 });
             }
-            unknown.push(kind.kind);
         }
-        Ok(unknown)
+        Ok(())
     }
 
     /// Whether a Deployment says how many pods there are, and has an autoscaler from before, which
