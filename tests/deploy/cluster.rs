@@ -134,6 +134,38 @@ fn what_an_autoscaler_has_set_is_no_obstacle_to_a_fixed_number() {
 }
 
 #[test]
+fn a_change_to_a_fixed_number_that_was_interrupted_goes_on() {
+    let (terminal, server) = with_cluster(Behaviour {
+        is_eager: true,
+        ..Behaviour::default()
+    });
+    let apply = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
+    let run = |words: &str| terminal.quietly(&format!("{apply} {words}"), b"");
+    let replicas = || server.object("deployments", "iris").unwrap()["spec"]["replicas"].clone();
+    let interrupts: [fn(&mut Behaviour); 2] = [
+        |behaviour| behaviour.denials.push("deployments"),
+        |behaviour| behaviour.forbidden = vec![("delete", "horizontalpodautoscalers")],
+    ];
+    for interrupt in interrupts {
+        let scaled = run("--autoscale 3:6:70");
+        assert_eq!((scaled.code, scaled.errors.as_str()), (0, ""));
+        assert_eq!(replicas(), 3);
+        server.change(interrupt);
+        let refused = run("--replicas 1");
+        assert_eq!(refused.code, 1);
+        assert!(refused.errors.starts_with("error: the cluster refused to "));
+        assert!(server.object("horizontalpodautoscalers", "iris").is_some());
+        server.change(|behaviour| behaviour.forbidden.clear());
+        // The number is the autoscaler's, which is ours: nothing is to be taken over.
+        let ended = run("--replicas 1");
+        assert_eq!((ended.code, ended.errors.as_str()), (0, ""));
+        assert_eq!(server.inventory(), ["deployments/iris", "services/iris"]);
+        assert_eq!(replicas(), 1, "the autoscaler had set it once more");
+        assert_eq!(run("--replicas 2").code, 0);
+    }
+}
+
+#[test]
 fn a_model_that_is_fetched_is_shown_by_its_uri() {
     let (terminal, server) = with_cluster(Behaviour::default());
     let words = "deploy kubernetes --name iris --model models:/iris/3 --tracking-uri http://mlflow:5000 --output apply";

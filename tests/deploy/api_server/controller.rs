@@ -46,35 +46,41 @@ pub async fn follow(cluster: Arc<Mutex<Cluster>>, key: Key) {
 /// through the scale subresource, whose field it is from then on.
 pub async fn autoscale(cluster: Arc<Mutex<Cluster>>, key: Key) {
     tokio::time::sleep(MOMENT).await;
-    let deployment = (key.0.clone(), "deployments".to_owned(), key.2.clone());
-    {
-        let mut cluster = cluster.lock().unwrap();
-        let Some(range) = cluster.objects.get(&key).map(|found| found.body.clone()) else {
-            return;
-        };
-        let Some(mut object) = cluster.objects.get(&deployment).cloned() else {
-            return;
-        };
-        let number = |value: &Value| value.as_u64().unwrap_or(1);
-        let (min, max) = (
-            number(&range["spec"]["minReplicas"]),
-            number(&range["spec"]["maxReplicas"]),
-        );
-        let replicas = number(&object.body["spec"]["replicas"]);
-        let wanted = replicas.clamp(min, max);
-        if wanted == replicas {
-            return;
-        }
-        object.body["spec"]["replicas"] = json!(wanted);
-        let path = "/spec/replicas".to_owned();
-        for owned in object.managers.values_mut() {
-            owned.remove(&path);
-        }
-        let manager = "kube-controller-manager:scale".to_owned();
-        object.managers.insert(manager, [path].into());
-        cluster.store(&key.0, "deployments", object);
+    let is_changed = fit(&mut cluster.lock().unwrap(), &key.0, &key.2);
+    if is_changed {
+        let deployment = (key.0.clone(), "deployments".to_owned(), key.2);
+        follow(cluster, deployment).await;
     }
-    follow(cluster, deployment).await;
+}
+
+/// Brings the number of pods of a Deployment into the range of its autoscaler, if it has one. Whether it
+/// was another one.
+pub fn fit(cluster: &mut Cluster, namespace: &str, name: &str) -> bool {
+    let Some(range) = cluster.find(namespace, "horizontalpodautoscalers", name) else {
+        return false;
+    };
+    let number = |value: &Value| value.as_u64().unwrap_or(1);
+    let (min, max) = (
+        number(&range.body["spec"]["minReplicas"]),
+        number(&range.body["spec"]["maxReplicas"]),
+    );
+    let Some(mut object) = cluster.find(namespace, "deployments", name).cloned() else {
+        return false;
+    };
+    let replicas = number(&object.body["spec"]["replicas"]);
+    let wanted = replicas.clamp(min, max);
+    if wanted == replicas {
+        return false;
+    }
+    object.body["spec"]["replicas"] = json!(wanted);
+    let path = "/spec/replicas".to_owned();
+    for owned in object.managers.values_mut() {
+        owned.remove(&path);
+    }
+    let manager = "kube-controller-manager:scale".to_owned();
+    object.managers.insert(manager, [path].into());
+    cluster.store(namespace, "deployments", object);
+    true
 }
 
 /// Makes the set of a template and its pods.

@@ -42,6 +42,10 @@ pub struct Behaviour {
     pub groups: Vec<&'static str>,
     /// Verbs and plural names that are forbidden.
     pub forbidden: Vec<(&'static str, &'static str)>,
+    /// Kinds, by their plural names, of which the next object that is applied is denied, as a webhook does.
+    pub denials: Vec<&'static str>,
+    /// Whether autoscalers set their number at once, and not after a moment.
+    pub is_eager: bool,
     /// The address of a server behind every Service.
     pub backend: Option<String>,
     /// Whether watches end at once, as those do whose version is too old.
@@ -61,6 +65,8 @@ impl Default for Behaviour {
             kserve: KServe::Works,
             groups: vec!["monitoring.coreos.com/v1"],
             forbidden: Vec::new(),
+            denials: Vec::new(),
+            is_eager: false,
             backend: None,
             watches_are_gone: false,
             backend_code: None,

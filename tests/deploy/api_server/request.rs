@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::TOKEN;
 use super::answer::{Refusal, broken, json_response, stream, unknown_path};
 use super::apply::{apply, merge};
-use super::controller::{autoscale, follow};
+use super::controller::{autoscale, fit, follow};
 use super::kserve::serve;
 use super::state::{Cluster, Key};
 
@@ -385,6 +385,7 @@ fn patch(
     let object = match (content_type, place.below.first().map(String::as_str)) {
         ("application/apply-patch+yaml", None) => {
             check(place, &wanted)?;
+            admit(&mut locked, place)?;
             let manager = query.get("fieldManager").ok_or_else(|| {
                 Refusal::new(
                     400,
@@ -424,6 +425,9 @@ fn patch(
         return Ok(object.body);
     }
     let stored = locked.store(&place.namespace, &place.plural, object);
+    if place.plural == "deployments" && locked.behaviour.is_eager {
+        fit(&mut locked, &place.namespace, &place.key().2);
+    }
     if place.plural == "deployments" {
         tokio::spawn(follow(Arc::clone(cluster), place.key()));
     }
@@ -440,6 +444,17 @@ fn patch(
         }));
     }
     Ok(stored)
+}
+
+/// What a webhook says to what is applied.
+fn admit(cluster: &mut Cluster, place: &Place) -> Result<(), Refusal> {
+    let denials = &mut cluster.behaviour.denials;
+    let Some(denial) = denials.iter().position(|plural| *plural == place.plural) else {
+        return Ok(());
+    };
+    denials.remove(denial);
+    let message = "admission webhook \"policy.example.com\" denied the request: not now";
+    Err(Refusal::new(400, "BadRequest", message))
 }
 
 /// Whether an applied object is what its path says.

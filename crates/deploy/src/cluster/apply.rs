@@ -32,6 +32,16 @@ pub struct Applied {
     pub outcome: Outcome,
 }
 
+impl Applied {
+    pub(super) fn of(kind: &Kind, name: &str, outcome: Outcome) -> Self {
+        Self {
+            kind: kind.kind,
+            name: name.to_owned(),
+            outcome,
+        }
+    }
+}
+
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -55,26 +65,14 @@ impl Cluster {
         self.check_kinds(objects).await?;
         self.check_owners(objects).await?;
         let mut applied = Vec::with_capacity(objects.len());
-        let autoscaler = Kind::of::<HorizontalPodAutoscaler>();
         for object in objects {
             self.keep_replicas(object, settings).await?;
             let is_released = self.has_stale_autoscaler(object, objects).await?;
-            if is_released
-                && !settings.dry_run
-                && self.delete_one(&autoscaler, &object.name).await?
-            {
-                applied.push(Applied {
-                    kind: autoscaler.kind,
-                    name: object.name.clone(),
-                    outcome: Outcome::Deleted,
-                });
-            }
             self.apply_one(object, is_released, settings).await?;
-            applied.push(Applied {
-                kind: object.kind.kind,
-                name: object.name.clone(),
-                outcome: Outcome::Applied,
-            });
+            applied.push(Applied::of(&object.kind, &object.name, Outcome::Applied));
+            if is_released && !settings.dry_run {
+                applied.extend(self.delete_autoscaler(object, settings).await?);
+            }
         }
         Ok(applied)
     }
@@ -113,8 +111,7 @@ impl Cluster {
         objects: &[Object],
     ) -> Result<bool, ClusterError> {
         let kind = Kind::of::<HorizontalPodAutoscaler>();
-        let is_fixed =
-            object.kind.kind == "Deployment" && !object.body["spec"]["replicas"].is_null();
+        let is_fixed = object.kind.kind == "Deployment" && replicas_of(object).is_some();
         if !is_fixed || objects.iter().any(|other| other.kind == kind) {
             return Ok(false);
         }
@@ -129,8 +126,35 @@ impl Cluster {
         }
     }
 
-    /// Applies an object. With `is_released`, the number of pods is nobody's any more, although the
-    /// autoscaler that set it is still named as its manager.
+    /// Deletes the autoscaler of a Deployment that says itself how many pods there are.
+    ///
+    /// Only after the Deployment: as long as the autoscaler is there, it is known whose number stands in
+    /// the Deployment, and whoever is interrupted applies again without a conflict.
+    async fn delete_autoscaler(
+        &self,
+        object: &Object,
+        settings: ApplySettings,
+    ) -> Result<Option<Applied>, ClusterError> {
+        let kind = Kind::of::<HorizontalPodAutoscaler>();
+        let is_deleted = self.delete_one(&kind, &object.name).await?;
+        // It may have had the time to set its own number again.
+        if self.replicas(&object.name).await? != replicas_of(object) {
+            self.apply_one(object, true, settings).await?;
+        }
+        Ok(is_deleted.then(|| Applied::of(&kind, &object.name, Outcome::Deleted)))
+    }
+
+    /// How many pods a Deployment asks for, if it is there.
+    async fn replicas(&self, name: &str) -> Result<Option<i64>, ClusterError> {
+        let found = self.typed::<Deployment>().get_opt(name).await;
+        let found = found
+            .map_err(|error| ClusterError::of("read", self.named("Deployment", name), error))?;
+        let spec = found.and_then(|found| found.spec);
+        Ok(spec.and_then(|spec| spec.replicas).map(i64::from))
+    }
+
+    /// Applies an object. With `is_released`, the number of pods is that of an autoscaler of ours that
+    /// is to go, and nobody else's.
     async fn apply_one(
         &self,
         object: &Object,
@@ -179,19 +203,14 @@ impl Cluster {
         object: &Object,
         settings: ApplySettings,
     ) -> Result<(), ClusterError> {
-        let says_replicas = !object.body["spec"]["replicas"].is_null();
-        if object.kind.kind != "Deployment" || says_replicas || settings.dry_run {
+        let is_fixed = replicas_of(object).is_some();
+        if object.kind.kind != "Deployment" || is_fixed || settings.dry_run {
             return Ok(());
         }
-        let what = || self.named("Deployment", &object.name);
-        let found = self.typed::<Deployment>().get_opt(&object.name).await;
-        let found = found.map_err(|error| ClusterError::of("read", what(), error))?;
-        let replicas = found
-            .and_then(|found| found.spec)
-            .and_then(|spec| spec.replicas);
-        let Some(replicas) = replicas else {
+        let Some(replicas) = self.replicas(&object.name).await? else {
             return Ok(());
         };
+        let what = || self.named("Deployment", &object.name);
         let body = json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -208,7 +227,12 @@ impl Cluster {
     }
 }
 
-/// Whether all that stands in the way was set by mlrs in another way, or by an autoscaler that is gone.
+/// How many pods an object asks for.
+fn replicas_of(object: &Object) -> Option<i64> {
+    object.body["spec"]["replicas"].as_i64()
+}
+
+/// Whether all that stands in the way was set by mlrs in another way, or by an autoscaler that is to go.
 fn is_conflict_with_nobody(status: &kube::core::Status, is_released: bool) -> bool {
     let conflicts = conflicts(status);
     !conflicts.is_empty()

@@ -120,11 +120,10 @@ impl Cluster {
             match self.is_there(&kind, name).await {
                 Ok(false) => {}
                 Ok(true) => match self.delete_one(&kind, name.as_ref()).await {
-                    Ok(true) => all.deleted.push(Applied {
-                        kind: kind.kind,
-                        name: name.to_string(),
-                        outcome: Outcome::Deleted,
-                    }),
+                    Ok(true) => {
+                        let gone = Applied::of(&kind, name.as_ref(), Outcome::Deleted);
+                        all.deleted.push(gone);
+                    }
                     Ok(false) => {}
                     Err(error) if error.code() == Some(403) => {
                         all.left.push(Denial::of("delete", &kind));
