@@ -196,3 +196,30 @@ fn a_service_is_scaled_by_what_kserve_reads() {
     assert!(server.object("replicasets", "iris-predictor-2").is_none());
     insta::assert_snapshot!(terminal.transcript());
 }
+
+#[test]
+fn a_service_is_asked_through_what_kserve_makes_of_it() {
+    let (terminal, server) = with_kserve(Behaviour {
+        backend_code: Some(429),
+        ..Behaviour::default()
+    });
+    assert_eq!(terminal.quietly(&apply(IMAGE), b"").code, 0);
+    let listed = terminal.quietly("deployments list -t kubernetes", b"");
+    assert_eq!(
+        listed.output,
+        "List of all deployments:\n[{'name': 'iris'}]\n"
+    );
+    terminal.write("rows.json", "[{\"a\": 1}]");
+    let words = "deployments predict -t kubernetes --name iris -I rows.json";
+    let asked = terminal.quietly(words, b"");
+    assert!(
+        asked.errors.starts_with("error: `iris` answered 429: "),
+        "{}",
+        asked.errors
+    );
+    let requests = server.requests();
+    assert_eq!(
+        requests.last().unwrap().path,
+        "/api/v1/namespaces/models/services/iris-predictor:80/proxy/invocations"
+    );
+}

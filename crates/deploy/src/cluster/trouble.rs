@@ -177,11 +177,10 @@ fn of_events(pod: &str, events: &[Event]) -> Option<Trouble> {
         let micro = event.event_time.as_ref().map(|time| time.0);
         micro.max(time.map(|time| time.0))
     })?;
-    // `spec.containers{model}`
+    // `spec.containers{model}` or `spec.initContainers{pull}`
     let path = last.involved_object.field_path.as_deref();
-    let container = path
-        .and_then(|path| path.strip_prefix("spec.containers{"))
-        .and_then(|rest| rest.strip_suffix('}'));
+    let named = path.and_then(|path| path.split_once('{'));
+    let container = named.and_then(|(_, name)| name.strip_suffix('}'));
     Some(Trouble {
         pod: pod.to_owned(),
         container: container.map(str::to_owned),
@@ -306,7 +305,7 @@ mod tests {
         let event = |at: &str, message: &str| -> Event {
             serde_json::from_value(json!({
                 "metadata": {}, "type": "Warning", "reason": "Unhealthy", "message": message, "lastTimestamp": at,
-                "involvedObject": {"name": "iris-1"},
+                "involvedObject": {"name": "iris-1", "fieldPath": "spec.containers{kserve-container}"},
             }))
             .unwrap()
         };
@@ -319,8 +318,9 @@ mod tests {
         let trouble = of_pod(&running, &events).unwrap();
         assert_eq!(
             trouble.to_string(),
-            "pod `iris-1`: Unhealthy: Startup probe failed: 503"
+            "pod `iris-1`, container `kserve-container`: Unhealthy: Startup probe failed: 503"
         );
-        assert!(trouble.hint().unwrap().contains("kubectl logs iris-1"));
+        let hint = trouble.hint().unwrap();
+        assert!(hint.contains("kubectl logs iris-1 -c kserve-container"));
     }
 }
