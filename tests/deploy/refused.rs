@@ -70,7 +70,7 @@ fn who_may_not_look_at_pods_waits_all_the_same() {
     assert!(
         ended
             .errors
-            .starts_with("error: `iris` is not ready after 10 s: 0 of 1 pods are\n"),
+            .starts_with("error: `iris` is not ready after 10 s: 0 of 1 pods are; you may not read replicasets.apps\n"),
         "{}",
         ended.errors
     );

@@ -95,7 +95,7 @@ pub enum RolloutError {
         last: Box<Rollout>,
     },
     /// It took too long.
-    #[error("`{name}` is not ready after {} s: {}", waited.as_secs(), so_far(last))]
+    #[error("`{name}` is not ready after {} s: {}", waited.as_secs(), so_far(last, unread))]
     Timeout {
         /// The deployment.
         name: String,
@@ -103,6 +103,8 @@ pub enum RolloutError {
         waited: Duration,
         /// Where it was last seen.
         last: Box<Rollout>,
+        /// What may not be read, and could have said why.
+        unread: Vec<String>,
         /// Why the last look saw nothing.
         #[source]
         source: Option<Box<ClusterError>>,
@@ -119,12 +121,15 @@ fn wrong(rollout: &Rollout) -> Vec<String> {
     trouble.chain(conditions).collect()
 }
 
-/// How far it came, and what is wrong.
-fn so_far(rollout: &Rollout) -> String {
+/// How far it came, and what is wrong, or why that cannot be told.
+fn so_far(rollout: &Rollout, unread: &[String]) -> String {
     let counted = rollout
         .pods
         .map(|pods| format!("{} of {} pods are", pods.available, pods.wanted));
-    let all: Vec<String> = counted.into_iter().chain(wrong(rollout)).collect();
+    let is_blind = rollout.trouble.is_none() && !unread.is_empty();
+    let blind = is_blind.then(|| format!("you may not read {}", unread.join(", ")));
+    let parts = counted.into_iter().chain(wrong(rollout)).chain(blind);
+    let all: Vec<String> = parts.collect();
     if all.is_empty() {
         return "nothing is known of its pods".to_owned();
     }
@@ -221,7 +226,7 @@ impl Cluster {
                 });
             }
             if Instant::now() >= deadline {
-                return Err(late(name, settings.timeout, last, unreachable));
+                return Err(late(name, settings.timeout, last, notes, unreachable));
             }
             let until = deadline.min(Instant::now() + LOOK);
             self.changed(name, workload, &version, until).await;
@@ -331,6 +336,7 @@ fn late(
     name: &Name,
     waited: Duration,
     last: Option<Rollout>,
+    notes: Notes,
     unreachable: Option<ClusterError>,
 ) -> RolloutError {
     match (last, unreachable) {
@@ -339,6 +345,7 @@ fn late(
             name: name.to_string(),
             waited,
             last: Box::new(last.unwrap_or_default()),
+            unread: notes.all_unread(),
             source: unreachable.map(Box::new),
         },
     }
