@@ -4,6 +4,7 @@
 //! answer that is no success becomes a [`ClusterError`] with the object it is about.
 
 mod apply;
+mod condition;
 mod delete;
 mod error;
 mod inference;
@@ -33,9 +34,9 @@ use crate::names::{Name, Namespace};
 use crate::objects::{INSTANCE, Kind, MANAGED_BY, MANAGER};
 
 pub use apply::{Applied, ApplySettings, Outcome};
+pub use condition::Condition;
 pub use delete::{Deleted, Denial};
 pub use error::ClusterError;
-pub use inference::Condition;
 use inference::InferenceService;
 pub use proxy::ProxyAnswer;
 pub use rollout::{PodCounts, Rollout, RolloutError, RolloutSettings};
@@ -131,13 +132,7 @@ impl Cluster {
     }
 
     fn of_kind(&self, kind: &Kind) -> Api<DynamicObject> {
-        let resource = ApiResource {
-            group: kind.group.to_owned(),
-            version: kind.version.to_owned(),
-            api_version: kind.api_version(),
-            kind: kind.kind.to_owned(),
-            plural: kind.plural.to_owned(),
-        };
+        let resource = resource_of(kind);
         if kind.is_namespaced {
             Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
         } else {
@@ -224,6 +219,17 @@ impl Cluster {
                 error,
             )),
         }
+    }
+}
+
+/// A kind, as `kube` takes it.
+fn resource_of(kind: &Kind) -> ApiResource {
+    ApiResource {
+        group: kind.group.to_owned(),
+        version: kind.version.to_owned(),
+        api_version: kind.api_version(),
+        kind: kind.kind.to_owned(),
+        plural: kind.plural.to_owned(),
     }
 }
 

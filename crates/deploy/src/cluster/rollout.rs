@@ -12,7 +12,7 @@ use kube::api::{WatchEvent, WatchParams};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::inference::{Condition, hint_of};
+use super::condition::{Condition, hint_of};
 use super::pods::Notes;
 use super::trouble::Trouble;
 use super::{Cluster, ClusterError, Workload};

@@ -7,7 +7,8 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use serde::Serialize;
 
-use super::inference::{Condition, InferenceService, ServiceLook, hint_of, predictor_of};
+use super::condition::{Condition, hint_of};
+use super::inference::{InferenceService, ServiceLook, predictor_of};
 use super::pods::Notes;
 use super::rollout::{PodCounts, counts, is_done, least};
 use super::trouble::{Trouble, is_ready};
