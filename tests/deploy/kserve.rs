@@ -192,6 +192,16 @@ fn a_service_is_scaled_by_what_kserve_reads() {
     assert_eq!(terminal.run("deploy scale iris --replicas 2").code, 1);
     assert_eq!(terminal.run("deploy scale iris --autoscale 4:9:70").code, 0);
     assert_eq!(asked(), [json!(4), json!(9), json!(70)]);
+    // The target that `scale` has set is left where a fixed number is applied, and decides nothing.
+    assert_eq!(terminal.run(&words).code, 0);
+    assert_eq!(asked(), [json!(1), json!(1), json!(70)]);
+    assert_eq!(terminal.run("deploy scale iris --replicas 2").code, 0);
+    let status = terminal.quietly("deploy status iris --output json", b"");
+    let status: Value = serde_json::from_str(&status.output).unwrap();
+    assert_eq!(
+        (&status["autoscale"], &status["wanted"]),
+        (&Value::Null, &json!(2))
+    );
     // Their number makes no new pods of them.
     assert!(server.object("replicasets", "iris-predictor-2").is_none());
     insta::assert_snapshot!(terminal.transcript());

@@ -402,7 +402,10 @@ fn patch(
             })?;
             merge(&mut object.body, &wanted);
             let manager = query.get("fieldManager").cloned().unwrap_or_default();
-            let manager = below.map_or(manager.clone(), |below| format!("{manager}:{below}"));
+            // It is another one than that of the same name that applies.
+            let manager = below.map_or(format!("{manager};update"), |below| {
+                format!("{manager}:{below}")
+            });
             let fields = super::apply::fields(&wanted).into_keys().collect();
             for owned in object.managers.values_mut() {
                 let fields: &std::collections::BTreeSet<String> = &fields;

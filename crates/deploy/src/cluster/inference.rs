@@ -56,17 +56,26 @@ pub(super) struct PredictorContainer {
 }
 
 impl Predictor {
+    /// Whether an autoscaler has a range to choose from. A target alone may be left of an earlier one.
+    pub(super) fn is_autoscaled(&self) -> bool {
+        self.scale_target.is_some() && self.least() < number(self.max_replicas)
+    }
+
     /// What an autoscaler was asked for: `MIN:MAX:TARGET`.
     pub(super) fn range(&self) -> Option<String> {
-        let target = self.scale_target?;
-        let min = number(self.min_replicas.or(Some(1)));
-        Some(format!("{min}:{}:{target}", number(self.max_replicas)))
+        let target = self.scale_target.filter(|_| self.is_autoscaled())?;
+        let most = number(self.max_replicas);
+        Some(format!("{}:{most}:{target}", self.least()))
+    }
+
+    fn least(&self) -> u32 {
+        number(self.min_replicas.or(Some(1)))
     }
 
     /// Pods of its Deployment, of which there are to be as many as the InferenceService says, even if
     /// KServe has not told anybody yet.
     fn counts(&self, deployment: &Deployment) -> PodCounts {
-        let pods = counts(deployment, number(self.min_replicas.or(Some(1))));
+        let pods = counts(deployment, self.least());
         let most = number(self.max_replicas);
         PodCounts {
             wanted: if most == 0 {

@@ -106,17 +106,21 @@ impl Cluster {
         service: &InferenceService,
         scale: Scale,
     ) -> Result<(), ScaleError> {
-        let is_autoscaled = service.spec.predictor.scale_target.is_some();
-        let predictor = match (scale, is_autoscaled) {
-            (Scale::Replicas(0), _) => return Err(ScaleError::NeverNone(name.to_string())),
-            (Scale::Replicas(_), true) => return Err(ScaleError::Autoscaled(name.to_string())),
-            (Scale::Autoscale { .. }, false) => {
+        let predictor = &service.spec.predictor;
+        let is_autoscaled = predictor.is_autoscaled();
+        let has_target = predictor.scale_target.is_some();
+        let predictor = match scale {
+            Scale::Replicas(0) => return Err(ScaleError::NeverNone(name.to_string())),
+            Scale::Replicas(_) if is_autoscaled => {
+                return Err(ScaleError::Autoscaled(name.to_string()));
+            }
+            Scale::Autoscale { .. } if !has_target => {
                 return Err(ScaleError::NotAutoscaled(name.to_string()));
             }
-            (Scale::Replicas(replicas), false) => {
+            Scale::Replicas(replicas) => {
                 json!({"minReplicas": replicas, "maxReplicas": replicas})
             }
-            (Scale::Autoscale { min, max, target }, true) => {
+            Scale::Autoscale { min, max, target } => {
                 json!({"minReplicas": min, "maxReplicas": max, "scaleTarget": target})
             }
         };
