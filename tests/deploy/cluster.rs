@@ -134,6 +134,38 @@ fn what_an_autoscaler_has_set_is_no_obstacle_to_a_fixed_number() {
 }
 
 #[test]
+fn a_change_to_a_fixed_number_that_was_interrupted_goes_on() {
+    let (terminal, server) = with_cluster(Behaviour {
+        is_eager: true,
+        ..Behaviour::default()
+    });
+    let apply = format!("deploy kubernetes --name iris --image {IMAGE} --output apply");
+    let run = |words: &str| terminal.quietly(&format!("{apply} {words}"), b"");
+    let replicas = || server.object("deployments", "iris").unwrap()["spec"]["replicas"].clone();
+    let interrupts: [fn(&mut Behaviour); 2] = [
+        |behaviour| behaviour.denials.push("deployments"),
+        |behaviour| behaviour.forbidden = vec![("delete", "horizontalpodautoscalers")],
+    ];
+    for interrupt in interrupts {
+        let scaled = run("--autoscale 3:6:70");
+        assert_eq!((scaled.code, scaled.errors.as_str()), (0, ""));
+        assert_eq!(replicas(), 3);
+        server.change(interrupt);
+        let refused = run("--replicas 1");
+        assert_eq!(refused.code, 1);
+        assert!(refused.errors.starts_with("error: the cluster refused to "));
+        assert!(server.object("horizontalpodautoscalers", "iris").is_some());
+        server.change(|behaviour| behaviour.forbidden.clear());
+        // The number is the autoscaler's, which is ours: nothing is to be taken over.
+        let ended = run("--replicas 1");
+        assert_eq!((ended.code, ended.errors.as_str()), (0, ""));
+        assert_eq!(server.inventory(), ["deployments/iris", "services/iris"]);
+        assert_eq!(replicas(), 1, "the autoscaler had set it once more");
+        assert_eq!(run("--replicas 2").code, 0);
+    }
+}
+
+#[test]
 fn a_model_that_is_fetched_is_shown_by_its_uri() {
     let (terminal, server) = with_cluster(Behaviour::default());
     let words = "deploy kubernetes --name iris --model models:/iris/3 --tracking-uri http://mlflow:5000 --output apply";
@@ -290,69 +322,6 @@ fn failed(fate: Fate) -> String {
         terminal.transcript(),
         last_lines[1]
     )
-}
-
-#[test]
-fn kserve_gets_an_inference_service_and_what_it_needs() {
-    let (mut terminal, server) = with_cluster(Behaviour {
-        groups: vec!["serving.kserve.io/v1alpha1", "serving.kserve.io/v1beta1"],
-        ..Behaviour::default()
-    });
-    let words = "deploy kubernetes --name iris --model models:/iris/3 --tracking-uri http://mlflow:5000 --kserve --output apply";
-    assert_eq!(terminal.run(words).code, 0);
-    let paths: Vec<String> = server
-        .requests()
-        .into_iter()
-        .filter(|request| request.method == "PATCH")
-        .map(|request| request.path)
-        .collect();
-    assert_eq!(
-        paths,
-        [
-            "/apis/serving.kserve.io/v1alpha1/clusterstoragecontainers/mlrs",
-            "/apis/serving.kserve.io/v1alpha1/namespaces/models/servingruntimes/iris",
-            "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices/iris",
-        ]
-    );
-    assert_eq!(terminal.run("deploy delete iris --yes").code, 0);
-    // What other deployments use as well stays.
-    assert_eq!(server.inventory(), ["clusterstoragecontainers/mlrs"]);
-    insta::assert_snapshot!(terminal.transcript());
-}
-
-#[test]
-fn what_kserve_makes_stays_until_its_service_goes() {
-    let (terminal, server) = with_cluster(Behaviour {
-        groups: vec!["serving.kserve.io/v1alpha1", "serving.kserve.io/v1beta1"],
-        ..Behaviour::default()
-    });
-    let words = format!("deploy kubernetes --name iris --image {IMAGE} --kserve --output apply");
-    assert_eq!(terminal.quietly(&words, b"").code, 0);
-    // KServe copies the labels of an InferenceService to what it makes of it.
-    let service = server.object("inferenceservices", "iris").unwrap();
-    let made = |kind: &str, name: &str| {
-        json!({
-            "kind": kind, "spec": {"replicas": 1},
-            "metadata": {
-                "name": name, "labels": service["metadata"]["labels"],
-                "ownerReferences": [{
-                    "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
-                    "controller": true, "name": "iris", "uid": service["metadata"]["uid"],
-                }],
-            },
-        })
-    };
-    server.put("deployments", made("Deployment", "iris-predictor"));
-    server.put("services", made("Service", "iris-predictor"));
-    server.put("services", made("Service", "iris"));
-    let before = server.inventory();
-    assert_eq!(terminal.quietly(&words, b"").code, 0);
-    assert_eq!(server.inventory(), before);
-    let listed = terminal.quietly("deploy status", b"").output;
-    assert!(!listed.contains("iris-predictor"), "{listed}");
-    let deleted = terminal.quietly("deploy delete iris --yes", b"").output;
-    assert_eq!(deleted, "deleted InferenceService iris\n");
-    assert!(server.inventory().is_empty());
 }
 
 #[test]

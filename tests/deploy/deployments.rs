@@ -1,9 +1,9 @@
 //! `mlrs deployments`: MLflow's commands, on a cluster whose Service leads to a real server.
 
 use mlrs_testing::Mlrs;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::api_server::Behaviour;
+use crate::api_server::{ApiServer, Behaviour};
 use crate::with_cluster;
 
 #[test]
@@ -23,12 +23,9 @@ fn a_model_is_deployed_asked_updated_and_deleted() {
     terminal.run(&format!("deployments get {on}"));
     terminal.run("deployments list -t kubernetes:/models");
     terminal.run("deployments list -t kubernetes:/default");
-    // An update changes what it says, and nothing else.
+    // An update changes what it says, and nothing else: of variables it is the Deployment that knows them.
     terminal.run(&format!(
         "deployments update {on} -m models:/iris/2 -f onnx"
-    ));
-    terminal.run(&format!(
-        "deployments update {on} -m models:/iris/2 -f onnx -C env.MLRS_COMPAT=mlflow"
     ));
     let deployment = server.object("deployments", "iris").unwrap();
     assert_eq!(deployment["spec"]["replicas"], 2);
@@ -37,11 +34,29 @@ fn a_model_is_deployed_asked_updated_and_deleted() {
     assert_eq!(note["env.MLRS_COMPAT"], Value::Null);
     let pod = &deployment["spec"]["template"]["spec"];
     assert_eq!(pod["initContainers"][0]["args"][1], "models:/iris/2");
-    let variables = pod["containers"][0]["env"].to_string();
-    assert!(variables.contains("MLRS_COMPAT"), "{variables}");
+    assert_eq!(
+        variable(&server),
+        json!({"name": "MLRS_COMPAT", "value": "mlflow"})
+    );
     terminal.run(&format!(
-        "deployments update {on} -C autoscale=1:3:50 -C env.MLRS_COMPAT=mlflow"
+        "deployments update {on} -C env.MLRS_COMPAT=strict"
     ));
+    terminal.run(&format!("deployments update {on} -C autoscale=1:3:50"));
+    assert_eq!(
+        variable(&server),
+        json!({"name": "MLRS_COMPAT", "value": "strict"})
+    );
+    let status = terminal.quietly("deploy status iris --output json", b"");
+    assert!(status.code == 0 && !status.output.contains("strict"));
+    // What somebody has made a reference of is no value to keep.
+    let reference = json!({"secretKeyRef": {"name": "settings", "key": "compat"}});
+    server.edit("deployments", "iris", |deployment| {
+        let variables = &mut deployment["spec"]["template"]["spec"]["containers"][0]["env"];
+        let mut variables = variables.as_array_mut().unwrap().iter_mut();
+        let variable = variables.find(|it| it["name"] == "MLRS_COMPAT").unwrap();
+        *variable = json!({"name": "MLRS_COMPAT", "valueFrom": reference});
+    });
+    terminal.run(&format!("deployments update {on} -m models:/iris/3"));
     assert!(server.object("horizontalpodautoscalers", "iris").is_some());
 
     terminal.write(
@@ -69,6 +84,15 @@ fn a_model_is_deployed_asked_updated_and_deleted() {
     insta::with_settings!({filters => [(r#""request_id":"\w+""#, r#""request_id":"ID""#)]}, {
         insta::assert_snapshot!(terminal.transcript());
     });
+}
+
+/// The variable of the server, as it stands in the Deployment.
+fn variable(server: &ApiServer) -> Value {
+    let deployment = server.object("deployments", "iris").unwrap();
+    let variables = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];
+    let mut variables = variables.as_array().unwrap().iter();
+    let found = variables.find(|variable| variable["name"] == "MLRS_COMPAT");
+    found.unwrap().clone()
 }
 
 #[test]

@@ -11,8 +11,10 @@
 mod api_server;
 mod cluster;
 mod deployments;
+mod kserve;
 mod real_cluster;
 mod refused;
+mod rights;
 mod schemas;
 #[path = "../command_line/terminal.rs"]
 mod terminal;

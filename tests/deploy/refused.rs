@@ -21,8 +21,6 @@ fn what_the_cluster_refuses_is_said_with_a_remedy() {
         format!("{} --context nowhere", apply()),
         format!("{} --namespace absent", apply()),
         apply(),
-        format!("{} --http-route iris.example.com --gateway public", apply()),
-        format!("{} --kserve", apply()),
     ] {
         assert_eq!(terminal.run(&words).code, 1, "{words}");
     }
@@ -72,7 +70,7 @@ fn who_may_not_look_at_pods_waits_all_the_same() {
     assert!(
         ended
             .errors
-            .starts_with("error: `iris` is not ready after 10 s: 0 of 1 pods are\n"),
+            .starts_with("error: `iris` is not ready after 10 s: 0 of 1 pods are; you may not read replicasets.apps\n"),
         "{}",
         ended.errors
     );
@@ -80,17 +78,31 @@ fn who_may_not_look_at_pods_waits_all_the_same() {
 
 #[test]
 fn a_dry_run_changes_nothing() {
+    let (mut terminal, server) = with_cluster(Behaviour::default());
+    let words = format!("{} --service-monitor --dry-run", apply());
+    assert_eq!(terminal.run(&words).code, 0);
+    assert!(server.inventory().is_empty());
+    insta::assert_snapshot!(terminal.transcript());
+}
+
+#[test]
+fn a_kind_that_was_asked_for_and_is_not_there_is_an_error_before_anything_is_applied() {
     let (mut terminal, server) = with_cluster(Behaviour {
         groups: Vec::new(),
         ..Behaviour::default()
     });
-    assert_eq!(
-        terminal
-            .run(&format!("{} --service-monitor --dry-run", apply()))
-            .code,
-        0
-    );
+    for option in [
+        "--service-monitor",
+        "--service-monitor --dry-run",
+        "--http-route iris.example.com --gateway public",
+        "--kserve",
+    ] {
+        let words = format!("{} {option}", apply());
+        assert_eq!(terminal.run(&words).code, 1, "{words}");
+    }
     assert!(server.inventory().is_empty());
+    let requests = server.requests();
+    assert!(requests.iter().all(|request| request.method == "GET"));
     insta::assert_snapshot!(terminal.transcript());
 }
 

@@ -17,6 +17,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::names::ObjectName;
 use crate::objects::pod::{
@@ -61,6 +62,9 @@ const SHARED_NAME: &str = "mlrs";
 const PREFIXES: [&str; 3] = ["models:/", "runs:/", "mlflow-artifacts:/"];
 /// What KServe makes of a service.
 const MODE: (&str, &str) = ("serving.kserve.io/deploymentMode", "RawDeployment");
+/// The annotation that tells pods apart that are not alike. KServe copies it to the pods that it makes of a
+/// service, by which it is seen whether it has followed a change.
+pub(crate) const PODS: &str = "mlrs/pods";
 /// How KServe calls the container with the server.
 const KSERVE_CONTAINER: &str = "kserve-container";
 /// How KServe calls the container that fetches the model.
@@ -76,12 +80,16 @@ const KSERVE_FOLDER: &str = "/mnt/models";
 /// When one cannot be written as JSON.
 pub fn all(settings: &Settings) -> Result<Vec<Object>, ObjectError> {
     Ok(match &settings.model {
-        Model::Image(_) => vec![inference_service(settings, Predictor::of_image(settings))?],
+        Model::Image(_) => {
+            let predictor = Predictor::of_image(settings);
+            vec![inference_service(settings, predictor, None)?]
+        }
         Model::Fetched(fetched) => {
-            let mut objects = vec![
-                runtime(settings)?,
-                inference_service(settings, Predictor::of_model(settings, fetched))?,
-            ];
+            let runtime = runtime(settings);
+            let predictor = Predictor::of_model(settings, fetched);
+            let service = inference_service(settings, predictor, Some(&runtime))?;
+            let runtime = Custom::object(SERVING_RUNTIME, metadata(settings), runtime)?;
+            let mut objects = vec![runtime, service];
             if PREFIXES
                 .iter()
                 .any(|prefix| fetched.uri.starts_with(prefix))
@@ -98,7 +106,7 @@ struct ServiceSpec {
     predictor: Predictor,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Predictor {
     min_replicas: u32,
@@ -123,7 +131,7 @@ struct Predictor {
     termination_grace_period_seconds: u32,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ModelSpec {
     model_format: Format,
@@ -136,7 +144,7 @@ struct ModelSpec {
     resources: k8s_openapi::api::core::v1::ResourceRequirements,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Format {
     name: &'static str,
 }
@@ -194,13 +202,38 @@ impl Predictor {
     }
 }
 
-fn inference_service(settings: &Settings, predictor: Predictor) -> Result<Object, ObjectError> {
-    let (name, value) = MODE;
+fn inference_service(
+    settings: &Settings,
+    predictor: Predictor,
+    runtime: Option<&RuntimeSpec>,
+) -> Result<Object, ObjectError> {
+    let pods = digest(&predictor, runtime).map_err(ObjectError::of(INFERENCE_SERVICE))?;
+    let annotations = [(MODE.0, MODE.1.to_owned()), (PODS, pods)];
     let metadata = ObjectMeta {
-        annotations: Some([(name.to_owned(), value.to_owned())].into()),
+        annotations: Some(
+            annotations
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+        ),
         ..metadata(settings)
     };
     Custom::object(INFERENCE_SERVICE, metadata, ServiceSpec { predictor })
+}
+
+/// What tells pods apart that are not alike: of everything but their number.
+fn digest(
+    predictor: &Predictor,
+    runtime: Option<&RuntimeSpec>,
+) -> Result<String, serde_json::Error> {
+    let pods = Predictor {
+        min_replicas: 0,
+        max_replicas: 0,
+        scale_metric: None,
+        scale_target: None,
+        ..predictor.clone()
+    };
+    let digest = Sha256::digest(serde_json::to_vec(&(pods, runtime))?);
+    Ok(hex::encode(&digest[..8]))
 }
 
 #[derive(Debug, Serialize)]
@@ -221,13 +254,13 @@ struct SupportedFormat {
 
 /// The runtime: the image and how it is called. What is asked of it stands in the InferenceService,
 /// whose changes KServe rolls out.
-fn runtime(settings: &Settings) -> Result<Object, ObjectError> {
+fn runtime(settings: &Settings) -> RuntimeSpec {
     let plain = Settings::new(settings.name.clone(), settings.model.clone());
     let container = Container {
         resources: None,
         ..server(&plain, KSERVE_CONTAINER, KSERVE_FOLDER)
     };
-    let spec = RuntimeSpec {
+    RuntimeSpec {
         supported_model_formats: vec![SupportedFormat {
             name: "mlflow",
             version: "1",
@@ -236,8 +269,7 @@ fn runtime(settings: &Settings) -> Result<Object, ObjectError> {
         }],
         containers: vec![container],
         volumes: vec![empty_folder(SCRATCH)],
-    };
-    Custom::object(SERVING_RUNTIME, metadata(settings), spec)
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -69,8 +69,10 @@ pub fn apply(
     Ok(object)
 }
 
-/// A manager as messages name it; that of a subresource is stored with a colon.
+/// A manager as messages name it; that of a subresource is stored with a colon, and one that does not
+/// apply with a semicolon.
 fn described(manager: &str) -> String {
+    let manager = manager.trim_end_matches(";update");
     match manager.split_once(':') {
         Some((manager, subresource)) => {
             format!("\"{manager}\" with subresource \"{subresource}\" using apps/v1")

@@ -46,39 +46,45 @@ pub async fn follow(cluster: Arc<Mutex<Cluster>>, key: Key) {
 /// through the scale subresource, whose field it is from then on.
 pub async fn autoscale(cluster: Arc<Mutex<Cluster>>, key: Key) {
     tokio::time::sleep(MOMENT).await;
-    let deployment = (key.0.clone(), "deployments".to_owned(), key.2.clone());
-    {
-        let mut cluster = cluster.lock().unwrap();
-        let Some(range) = cluster.objects.get(&key).map(|found| found.body.clone()) else {
-            return;
-        };
-        let Some(mut object) = cluster.objects.get(&deployment).cloned() else {
-            return;
-        };
-        let number = |value: &Value| value.as_u64().unwrap_or(1);
-        let (min, max) = (
-            number(&range["spec"]["minReplicas"]),
-            number(&range["spec"]["maxReplicas"]),
-        );
-        let replicas = number(&object.body["spec"]["replicas"]);
-        let wanted = replicas.clamp(min, max);
-        if wanted == replicas {
-            return;
-        }
-        object.body["spec"]["replicas"] = json!(wanted);
-        let path = "/spec/replicas".to_owned();
-        for owned in object.managers.values_mut() {
-            owned.remove(&path);
-        }
-        let manager = "kube-controller-manager:scale".to_owned();
-        object.managers.insert(manager, [path].into());
-        cluster.store(&key.0, "deployments", object);
+    let is_changed = fit(&mut cluster.lock().unwrap(), &key.0, &key.2);
+    if is_changed {
+        let deployment = (key.0.clone(), "deployments".to_owned(), key.2);
+        follow(cluster, deployment).await;
     }
-    follow(cluster, deployment).await;
+}
+
+/// Brings the number of pods of a Deployment into the range of its autoscaler, if it has one. Whether it
+/// was another one.
+pub fn fit(cluster: &mut Cluster, namespace: &str, name: &str) -> bool {
+    let Some(range) = cluster.find(namespace, "horizontalpodautoscalers", name) else {
+        return false;
+    };
+    let number = |value: &Value| value.as_u64().unwrap_or(1);
+    let (min, max) = (
+        number(&range.body["spec"]["minReplicas"]),
+        number(&range.body["spec"]["maxReplicas"]),
+    );
+    let Some(mut object) = cluster.find(namespace, "deployments", name).cloned() else {
+        return false;
+    };
+    let replicas = number(&object.body["spec"]["replicas"]);
+    let wanted = replicas.clamp(min, max);
+    if wanted == replicas {
+        return false;
+    }
+    object.body["spec"]["replicas"] = json!(wanted);
+    let path = "/spec/replicas".to_owned();
+    for owned in object.managers.values_mut() {
+        owned.remove(&path);
+    }
+    let manager = "kube-controller-manager:scale".to_owned();
+    object.managers.insert(manager, [path].into());
+    cluster.store(namespace, "deployments", object);
+    true
 }
 
 /// Makes the set of a template and its pods.
-fn begin(cluster: &mut Cluster, key: &Key) -> Option<String> {
+pub fn begin(cluster: &mut Cluster, key: &Key) -> Option<String> {
     let deployment = cluster.objects.get(key)?.body.clone();
     let template = &deployment["spec"]["template"];
     let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
@@ -139,7 +145,7 @@ fn begin(cluster: &mut Cluster, key: &Key) -> Option<String> {
 }
 
 /// Lets the pods of a set meet their fate, and removes those of others when they are ready.
-fn end(cluster: &mut Cluster, key: &Key, set: &str) {
+pub fn end(cluster: &mut Cluster, key: &Key, set: &str) {
     let fate = cluster.behaviour.fate;
     let Some(set_body) = cluster
         .find(&key.0, "replicasets", set)
@@ -150,13 +156,15 @@ fn end(cluster: &mut Cluster, key: &Key, set: &str) {
     for pod in of(cluster, &key.0, "pods", &set_body["metadata"]["uid"]) {
         let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
         let pod_key = (key.0.clone(), "pods".to_owned(), name.clone());
-        cluster.change(&pod_key, |pod| pod["status"] = status(fate));
+        let containers = Containers::of(&pod);
+        cluster.change(&pod_key, |pod| pod["status"] = status(fate, &containers));
         if fate == Fate::Unready {
             let event = json!({
                 "apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "Unhealthy",
                 "metadata": {"name": format!("{name}.1")},
                 "message": "Startup probe failed: HTTP probe failed with statuscode: 503",
-                "involvedObject": {"kind": "Pod", "name": name}, "lastTimestamp": "2026-01-01T00:00:00Z",
+                "involvedObject": {"kind": "Pod", "name": name, "fieldPath": format!("spec.containers{{{}}}", containers.server)},
+                "lastTimestamp": "2026-01-01T00:00:00Z",
             });
             cluster.put(&key.0, "events", event);
         }
@@ -204,12 +212,26 @@ fn count(cluster: &mut Cluster, key: &Key, set: &str) {
         }
     }
     let generation = deployment["metadata"]["generation"].clone();
+    let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
+    let is_complete = (replicas, updated) == (wanted, wanted) && available == wanted;
     let mut conditions = vec![match cluster.behaviour.fate {
         Fate::Unready => {
             json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"})
         }
+        _ if is_complete => {
+            json!({"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"})
+        }
         _ => json!({"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}),
     }];
+    // One is enough: so many may be missing while pods are replaced.
+    conditions.push(if available > 0 {
+        json!({"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"})
+    } else {
+        json!({
+            "type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable",
+            "message": "Deployment does not have minimum availability.",
+        })
+    });
     if cluster.behaviour.fate == Fate::Quota {
         conditions.push(json!({
             "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
@@ -236,14 +258,34 @@ fn of(cluster: &Cluster, namespace: &str, plural: &str, owner: &Value) -> Vec<Va
         .collect()
 }
 
-fn owner(object: &Value) -> Value {
+pub fn owner(object: &Value) -> Value {
     json!({
         "apiVersion": object["apiVersion"], "kind": object["kind"], "controller": true,
         "name": object["metadata"]["name"], "uid": object["metadata"]["uid"],
     })
 }
 
-fn status(fate: Fate) -> Value {
+/// How the containers of a pod are called.
+struct Containers {
+    server: String,
+    puller: &'static str,
+}
+
+impl Containers {
+    fn of(pod: &Value) -> Self {
+        let server = pod["spec"]["containers"][0]["name"].as_str().unwrap();
+        Self {
+            server: server.to_owned(),
+            puller: match server {
+                "kserve-container" => "storage-initializer",
+                _ => "pull",
+            },
+        }
+    }
+}
+
+fn status(fate: Fate, containers: &Containers) -> Value {
+    let Containers { server, puller } = containers;
     let ready = |status: &str| json!([{"type": "Ready", "status": status}]);
     let container = |name: &str, state: Value, last: Value, restarts: u32| {
         json!([{
@@ -263,24 +305,24 @@ fn status(fate: Fate) -> Value {
     match fate {
         Fate::Ready => json!({
             "phase": "Running", "conditions": ready("True"),
-            "containerStatuses": container("model", json!({"running": {}}), json!({}), 0),
+            "containerStatuses": container(server, json!({"running": {}}), json!({}), 0),
         }),
         Fate::NoImage => json!({
             "phase": "Pending", "conditions": ready("False"),
-            "containerStatuses": container("model", waiting("ImagePullBackOff", "Back-off pulling image \"registry.example.com/iris:1\": not found"), json!({}), 0),
+            "containerStatuses": container(server, waiting("ImagePullBackOff", "Back-off pulling image \"registry.example.com/iris:1\": not found"), json!({}), 0),
         }),
         Fate::Crash => json!({
             "phase": "Running", "conditions": ready("False"),
-            "containerStatuses": container("model", loops(), ended(1, "Error", "error: `/opt/ml/model` has no MLmodel\n"), 3),
+            "containerStatuses": container(server, loops(), ended(1, "Error", "error: `/opt/ml/model` has no MLmodel\n"), 3),
         }),
         Fate::OutOfMemory => json!({
             "phase": "Running", "conditions": ready("False"),
-            "containerStatuses": container("model", loops(), ended(137, "OOMKilled", ""), 2),
+            "containerStatuses": container(server, loops(), ended(137, "OOMKilled", ""), 2),
         }),
         Fate::NoModel => json!({
             "phase": "Pending", "conditions": ready("False"),
-            "initContainerStatuses": container("pull", loops(), ended(1, "Error", "error: there is no registered model `iris`"), 2),
-            "containerStatuses": container("model", waiting("PodInitializing", ""), json!({}), 0),
+            "initContainerStatuses": container(puller, loops(), ended(1, "Error", "error: there is no registered model `iris`"), 2),
+            "containerStatuses": container(server, waiting("PodInitializing", ""), json!({}), 0),
         }),
         Fate::NoRoom => json!({
             "phase": "Pending",
@@ -289,11 +331,11 @@ fn status(fate: Fate) -> Value {
         }),
         Fate::NoSecret => json!({
             "phase": "Pending", "conditions": ready("False"),
-            "containerStatuses": container("model", waiting("CreateContainerConfigError", "secret \"variables\" not found"), json!({}), 0),
+            "containerStatuses": container(server, waiting("CreateContainerConfigError", "secret \"variables\" not found"), json!({}), 0),
         }),
         Fate::Unready => json!({
             "phase": "Running", "conditions": ready("False"),
-            "containerStatuses": container("model", json!({"running": {}}), json!({}), 0),
+            "containerStatuses": container(server, json!({"running": {}}), json!({}), 0),
         }),
         Fate::Quota => json!({}),
     }

@@ -1,5 +1,5 @@
 //! An API server for tests: it speaks Kubernetes' protocol over HTTP, checks what it is sent, and plays
-//! the controllers behind it.
+//! the controllers behind it, KServe's among them.
 //!
 //! What is real: paths, verbs, content types, `Status` answers, discovery, label and field selectors,
 //! partial metadata, server-side apply with managers, conflicts and dropped fields, the scale
@@ -9,6 +9,7 @@
 mod answer;
 mod apply;
 mod controller;
+mod kserve;
 mod request;
 mod state;
 
@@ -23,6 +24,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 
 pub use controller::Fate;
+pub use kserve::KServe;
 pub use request::Recorded;
 use state::Cluster;
 
@@ -34,10 +36,16 @@ const TOKEN: &str = "token-of-the-tests";
 pub struct Behaviour {
     /// What becomes of pods.
     pub fate: Fate,
+    /// What KServe does, where it is installed.
+    pub kserve: KServe,
     /// Groups of kinds that somebody installed.
     pub groups: Vec<&'static str>,
     /// Verbs and plural names that are forbidden.
     pub forbidden: Vec<(&'static str, &'static str)>,
+    /// Kinds, by their plural names, of which the next object that is applied is denied, as a webhook does.
+    pub denials: Vec<&'static str>,
+    /// Whether autoscalers set their number at once, and not after a moment.
+    pub is_eager: bool,
     /// The address of a server behind every Service.
     pub backend: Option<String>,
     /// Whether watches end at once, as those do whose version is too old.
@@ -54,8 +62,11 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             fate: Fate::Ready,
+            kserve: KServe::Works,
             groups: vec!["monitoring.coreos.com/v1"],
             forbidden: Vec::new(),
+            denials: Vec::new(),
+            is_eager: false,
             backend: None,
             watches_are_gone: false,
             backend_code: None,
@@ -151,6 +162,12 @@ impl ApiServer {
             .managers
             .insert(manager.to_owned(), [path.to_owned()].into());
         cluster.store("models", plural, object);
+    }
+
+    /// Has somebody change an object by hand.
+    pub fn edit(&self, plural: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        let key = ("models".to_owned(), plural.to_owned(), name.to_owned());
+        self.cluster.lock().unwrap().change(&key, change);
     }
 
     /// Puts an object there that somebody else made.

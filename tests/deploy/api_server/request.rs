@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::TOKEN;
 use super::answer::{Refusal, broken, json_response, stream, unknown_path};
 use super::apply::{apply, merge};
-use super::controller::{autoscale, follow};
+use super::controller::{autoscale, fit, follow};
+use super::kserve::serve;
 use super::state::{Cluster, Key};
 
 /// A request, as it came.
@@ -99,13 +100,10 @@ pub async fn handle(
     if header("authorization") != format!("Bearer {TOKEN}") {
         return Refusal::new(401, "Unauthorized", "Unauthorized").response();
     }
-    let place = match place(&cluster.lock().unwrap(), uri.path()) {
-        Ok(place) => place,
-        Err(response) => return *response,
-    };
+    let (plural, name) = subject(uri.path());
     let verb = match (
         method.as_str(),
-        &place.name,
+        name,
         query.get("watch").map(String::as_str),
     ) {
         ("GET", None, Some("true" | "1")) => "watch",
@@ -115,20 +113,24 @@ pub async fn handle(
         ("DELETE", ..) => "delete",
         _ => "create",
     };
-    let refused = {
-        let cluster = cluster.lock().unwrap();
-        let forbidden = &cluster.behaviour.forbidden;
-        forbidden
-            .iter()
-            .any(|(a, b)| *a == verb && *b == place.plural)
-    };
-    if refused {
+    // Whoever has no right is told so before it is looked whether there is such a kind.
+    if let Some(plural) = plural
+        && cluster
+            .lock()
+            .unwrap()
+            .behaviour
+            .forbidden
+            .contains(&(verb, plural))
+    {
         let message = format!(
-            "{} is forbidden: User \"me\" cannot {verb} resource \"{}\" in API group \"\" in the namespace \"{}\"",
-            place.plural, place.plural, place.namespace
+            "{plural} is forbidden: User \"me\" cannot {verb} resource \"{plural}\" in API group \"\" in the namespace \"models\""
         );
         return Refusal::new(403, "Forbidden", message).response();
     }
+    let place = match place(&cluster.lock().unwrap(), uri.path()) {
+        Ok(place) => place,
+        Err(response) => return *response,
+    };
     if verb == "get" && place.plural == "deployments" {
         let is_mute = {
             let mut cluster = cluster.lock().unwrap();
@@ -185,6 +187,21 @@ fn pairs(query: &str) -> BTreeMap<String, String> {
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(key, value)| (decode(key), decode(value)))
         .collect()
+}
+
+/// The plural name and the name in a path, whether there is such a kind or not.
+fn subject(path: &str) -> (Option<&str>, Option<&str>) {
+    let words: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let rest = match &words[..] {
+        ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
+        _ => &[],
+    };
+    let rest = if rest.first() == Some(&"namespaces") {
+        rest.get(2..).unwrap_or_default()
+    } else {
+        rest
+    };
+    (rest.first().copied(), rest.get(1).copied())
 }
 
 /// What a path is about; discovery is answered at once.
@@ -368,6 +385,7 @@ fn patch(
     let object = match (content_type, place.below.first().map(String::as_str)) {
         ("application/apply-patch+yaml", None) => {
             check(place, &wanted)?;
+            admit(&mut locked, place)?;
             let manager = query.get("fieldManager").ok_or_else(|| {
                 Refusal::new(
                     400,
@@ -384,7 +402,10 @@ fn patch(
             })?;
             merge(&mut object.body, &wanted);
             let manager = query.get("fieldManager").cloned().unwrap_or_default();
-            let manager = below.map_or(manager.clone(), |below| format!("{manager}:{below}"));
+            // It is another one than that of the same name that applies.
+            let manager = below.map_or(format!("{manager};update"), |below| {
+                format!("{manager}:{below}")
+            });
             let fields = super::apply::fields(&wanted).into_keys().collect();
             for owned in object.managers.values_mut() {
                 let fields: &std::collections::BTreeSet<String> = &fields;
@@ -407,11 +428,17 @@ fn patch(
         return Ok(object.body);
     }
     let stored = locked.store(&place.namespace, &place.plural, object);
+    if place.plural == "deployments" && locked.behaviour.is_eager {
+        fit(&mut locked, &place.namespace, &place.key().2);
+    }
     if place.plural == "deployments" {
         tokio::spawn(follow(Arc::clone(cluster), place.key()));
     }
     if place.plural == "horizontalpodautoscalers" {
         tokio::spawn(autoscale(Arc::clone(cluster), place.key()));
+    }
+    if place.plural == "inferenceservices" {
+        tokio::spawn(serve(Arc::clone(cluster), place.key()));
     }
     if place.below.first().is_some_and(|below| below == "scale") {
         return Ok(json!({
@@ -420,6 +447,17 @@ fn patch(
         }));
     }
     Ok(stored)
+}
+
+/// What a webhook says to what is applied.
+fn admit(cluster: &mut Cluster, place: &Place) -> Result<(), Refusal> {
+    let denials = &mut cluster.behaviour.denials;
+    let Some(denial) = denials.iter().position(|plural| *plural == place.plural) else {
+        return Ok(());
+    };
+    denials.remove(denial);
+    let message = "admission webhook \"policy.example.com\" denied the request: not now";
+    Err(Refusal::new(400, "BadRequest", message))
 }
 
 /// Whether an applied object is what its path says.
@@ -456,6 +494,11 @@ fn delete(cluster: &mut Cluster, place: &Place) -> Result<Value, Refusal> {
         .ok_or_else(|| Refusal::not_found(&plural, &name))
 }
 
+/// Whether a Service has a port: KServe's have no name that anybody knows.
+fn is_port(service: &str, port: &str) -> bool {
+    port == "80" || (port == "http" && !service.ends_with("-predictor"))
+}
+
 /// Passes a request on to the server behind a Service.
 async fn proxy(
     cluster: &Arc<Mutex<Cluster>>,
@@ -480,7 +523,7 @@ async fn proxy(
     if let Some(code) = code {
         return json_response(code, &json!({"error_code": "BUSY", "message": "not now"}));
     }
-    let Some(backend) = backend.filter(|_| proxy == "proxy" && port == "http") else {
+    let Some(backend) = backend.filter(|_| proxy == "proxy" && is_port(name, port)) else {
         let message = format!("no endpoints available for service \"{named}\"");
         return Refusal::new(503, "ServiceUnavailable", message).response();
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use mlrs_deploy::cluster::{ApplySettings, Cluster, Rollout, RolloutSettings};
+use mlrs_deploy::cluster::{ApplySettings, Cluster, Rollout, RolloutSettings, Workload};
 use mlrs_deploy::names::Name;
 use mlrs_deploy::objects::Object;
 use mlrs_deploy::{Settings, helm, kserve, manifest, objects};
@@ -114,24 +114,40 @@ pub(crate) async fn apply(
         dry_run: arguments.apply.dry_run,
         force_conflicts: arguments.apply.force_conflicts,
     };
-    let applied = cluster.apply(&settings.name, &objects, how).await?;
+    let applied = cluster.apply(&objects, how).await?;
     let done = if how.dry_run { "checked" } else { "applied" };
     print::applied(&applied, done, say)?;
     if how.dry_run {
         return say("nothing was changed");
     }
-    if arguments.kserve {
-        return say(
-            "KServe makes the rest, which is not waited for: `kubectl get inferenceservices` shows it",
-        );
+    let workload = if arguments.kserve {
+        Workload::InferenceService
+    } else {
+        Workload::Deployment
+    };
+    // What is left of an earlier one could hold the name of something that the new one is made of.
+    let pruned = cluster.prune(&settings.name, &objects).await;
+    if let Ok(pruned) = &pruned {
+        print::applied(&pruned.deleted, done, say)?;
     }
-    wait(&cluster, &settings.name, &arguments.wait, say).await
+    let waited = wait(&cluster, &settings.name, workload, &arguments.wait, say).await;
+    let pruned = pruned
+        .map_err(anyhow::Error::from)
+        .and_then(|pruned| print::left(&cluster, &settings.name, pruned));
+    match (waited, pruned) {
+        (Err(error), Err(other)) => {
+            print::warning(&other.to_string(), None);
+            Err(error)
+        }
+        (waited, pruned) => waited.and(pruned),
+    }
 }
 
 /// Waits until the pods of a deployment are ready, unless it is not to be waited for.
 pub(crate) async fn wait(
     cluster: &Cluster,
     name: &Name,
+    workload: Workload,
     wait: &WaitArguments,
     say: Say<'_>,
 ) -> anyhow::Result<()> {
@@ -148,28 +164,41 @@ pub(crate) async fn wait(
         bar.set_message(described(rollout));
         last = rollout.clone();
     };
-    let waited = cluster.wait(name, settings, &mut show).await;
+    let waited = cluster.wait(name, workload, settings, &mut show).await;
     bar.finish_and_clear();
     waited?;
-    let pods = if last.available == 1 { "pod" } else { "pods" };
-    say(&format!("{name} is ready: {} {pods}", last.available))
+    say(&ready(name, &last))
+}
+
+/// What there is at the end of a rollout, in a line.
+fn ready(name: &Name, rollout: &Rollout) -> String {
+    let pods = rollout.pods.map(|pods| match pods.available {
+        1 => "1 pod".to_owned(),
+        many => format!("{many} pods"),
+    });
+    let parts: Vec<String> = pods.into_iter().chain(rollout.url.clone()).collect();
+    if parts.is_empty() {
+        return format!("{name} is ready");
+    }
+    format!("{name} is ready: {}", parts.join(", "))
 }
 
 /// Where a rollout is, in a line.
 fn described(rollout: &Rollout) -> String {
-    let ready = format!("{} of {} pods are ready", rollout.available, rollout.wanted);
-    let old = match rollout.old {
-        0 => String::new(),
-        old => format!(", {old} old ones are still there"),
-    };
+    let counted = rollout.pods.map(|pods| {
+        let ready = format!("{} of {} pods are ready", pods.available, pods.wanted);
+        match pods.old {
+            0 => ready,
+            old => format!("{ready}, {old} old ones are still there"),
+        }
+    });
     let trouble = rollout.trouble.as_ref().map(ToString::to_string);
-    match trouble
-        .as_deref()
-        .and_then(|trouble| trouble.lines().next())
-    {
-        Some(trouble) => format!("{ready}{old}; {trouble}"),
-        None => format!("{ready}{old}"),
-    }
+    let condition = rollout.conditions.first().map(ToString::to_string);
+    // A line holds one of them; a pod says more than KServe does.
+    let wrong = trouble.or(condition);
+    let wrong = wrong.iter().filter_map(|text| text.lines().next());
+    let parts = counted.into_iter().chain(wrong.map(str::to_owned));
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// Says what is good to know of the settings, beside what is printed.

@@ -5,14 +5,16 @@ mod kubernetes;
 mod print;
 
 use mlrs_deploy::cluster::Cluster;
+use mlrs_deploy::names::Name;
 
 use crate::connection::runtime;
 use crate::output;
 use arguments::Command;
 
 pub(crate) use arguments::{Arguments, KubernetesArguments, parsed};
+use kubernetes::Say;
 pub(crate) use kubernetes::apply;
-pub(crate) use print::fields;
+pub(crate) use print::{fields, unread, wrong};
 
 /// Runs `mlrs deploy`.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -47,25 +49,29 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
             wait,
         } => runtime()?.block_on(async {
             let cluster = Cluster::connect(&cluster.settings()).await?;
-            cluster.scale(&name, scale.scale()).await?;
-            kubernetes::wait(&cluster, &name, &wait, &mut say).await
+            let workload = cluster.scale(&name, scale.scale()).await?;
+            kubernetes::wait(&cluster, &name, workload, &wait, &mut say).await
         }),
         Command::Delete {
             name,
             cluster,
             consent,
-        } => {
-            let deleted = runtime()?.block_on(async {
-                let cluster = Cluster::connect(&cluster.settings()).await?;
-                let namespace = cluster.namespace();
-                consent.given(&format!(
-                    "the deployment `{name}` of the namespace `{namespace}` with all of its objects"
-                ))?;
-                anyhow::Ok(cluster.delete(&name).await?)
-            })?;
-            print::applied(&deleted, "applied", &mut say)
-        }
+        } => runtime()?.block_on(async {
+            let cluster = Cluster::connect(&cluster.settings()).await?;
+            let namespace = cluster.namespace();
+            consent.given(&format!(
+                "the deployment `{name}` of the namespace `{namespace}` with all of its objects"
+            ))?;
+            delete(&cluster, &name, &mut say).await
+        }),
     }
+}
+
+/// Deletes a deployment.
+pub(crate) async fn delete(cluster: &Cluster, name: &Name, say: Say<'_>) -> anyhow::Result<()> {
+    let deleted = cluster.delete(name).await?;
+    print::applied(&deleted.deleted, "applied", say)?;
+    print::left(cluster, name, deleted)
 }
 
 /// Says a line.

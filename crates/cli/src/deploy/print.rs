@@ -1,6 +1,9 @@
 //! What `mlrs deploy` prints: tables, fields or JSON.
 
-use mlrs_deploy::cluster::{Applied, DeploymentStatus, Outcome};
+use mlrs_deploy::cluster::{
+    Applied, Cluster, ClusterError, Deleted, Denial, DeploymentStatus, Listed, Outcome, Workload,
+};
+use mlrs_deploy::names::Name;
 use serde_json::to_value;
 
 use super::kubernetes::Say;
@@ -13,23 +16,25 @@ pub(super) fn applied(applied: &[Applied], done: &str, say: Say<'_>) -> anyhow::
         say(&match object.outcome {
             Outcome::Applied => format!("{done} {kind} {name}"),
             Outcome::Deleted => format!("deleted {kind} {name}"),
-            Outcome::Skipped => {
-                format!("left out {kind} {name}: the cluster knows no such kind of object")
-            }
         })
     })
 }
 
 /// A table of deployments.
-pub(super) fn summary(all: &[DeploymentStatus], format: OutputFormat) -> anyhow::Result<()> {
+pub(super) fn summary(listed: &Listed, format: OutputFormat) -> anyhow::Result<()> {
+    unread(&listed.unread);
     if format == OutputFormat::Json {
-        return output::json(&to_value(all)?);
+        return output::json(&to_value(&listed.deployments)?);
     }
-    let mut table = output::table(&["name", "ready", "autoscale", "image", "model"]);
-    for status in all {
+    let mut table = output::table(&["name", "kind", "ready", "autoscale", "image", "model"]);
+    for status in &listed.deployments {
         table.add_row([
             status.name.clone(),
-            format!("{}/{}", status.available, status.wanted),
+            kind(status),
+            match status.counts {
+                Some(pods) => format!("{}/{}", pods.available, pods.wanted),
+                None => yes_or_no(status.ready).to_owned(),
+            },
             status.autoscale.clone().unwrap_or_default(),
             status.image.clone(),
             status.model.clone().unwrap_or_default(),
@@ -40,6 +45,7 @@ pub(super) fn summary(all: &[DeploymentStatus], format: OutputFormat) -> anyhow:
 
 /// A deployment and its pods.
 pub(super) fn status(status: &DeploymentStatus, format: OutputFormat) -> anyhow::Result<()> {
+    unread(&status.unread);
     if format == OutputFormat::Json {
         return output::json(&to_value(status)?);
     }
@@ -49,37 +55,112 @@ pub(super) fn status(status: &DeploymentStatus, format: OutputFormat) -> anyhow:
         table.add_row([
             pod.name.clone(),
             pod.phase.clone(),
-            if pod.ready { "yes" } else { "no" }.to_owned(),
+            yes_or_no(pod.ready).to_owned(),
             pod.restarts.to_string(),
             pod.node.clone().unwrap_or_default(),
         ]);
     }
     output::line(&table.to_string())?;
-    match &status.trouble {
-        Some(trouble) => {
-            output::line(&trouble.to_string())?;
-            match trouble.hint() {
-                Some(hint) => output::line(&format!("hint: {hint}")),
-                None => Ok(()),
-            }
-        }
-        None => Ok(()),
+    for wrong in wrong(status) {
+        output::line(&wrong)?;
     }
+    status
+        .hint()
+        .map_or(Ok(()), |hint| output::line(&format!("hint: {hint}")))
+}
+
+/// What is wrong, a line for each.
+pub(crate) fn wrong(status: &DeploymentStatus) -> Vec<String> {
+    let trouble = status.trouble.iter().map(ToString::to_string);
+    let conditions = status.conditions.iter().map(ToString::to_string);
+    trouble.chain(conditions).collect()
 }
 
 /// What is known of a deployment, but for its pods; what it has not is left out.
 pub(crate) fn fields(status: &DeploymentStatus) -> Vec<(&'static str, String)> {
+    let ready = match status.counts {
+        Some(pods) => {
+            let counted = format!("{} of {} pods", pods.available, pods.wanted);
+            if status.ready || pods.available < pods.wanted {
+                counted
+            } else {
+                // Their number is not all that is to be.
+                format!("no, with {counted}")
+            }
+        }
+        None => yes_or_no(status.ready).to_owned(),
+    };
     let mut fields = vec![
         ("Name", status.name.clone()),
         ("Namespace", status.namespace.clone()),
-        (
-            "Ready",
-            format!("{} of {} pods", status.available, status.wanted),
-        ),
-        ("Image", status.image.clone()),
+        ("Kind", kind(status)),
+        ("Ready", ready),
     ];
+    let known = |image: &&String| !image.is_empty();
+    let image = Some(&status.image).filter(known);
+    fields.extend(image.map(|image| ("Image", image.clone())));
     fields.extend(status.model.clone().map(|model| ("Model", model)));
     fields.extend(status.autoscale.clone().map(|range| ("Autoscale", range)));
     fields.push(("Address", status.address.clone()));
+    fields.extend(status.url.clone().map(|url| ("URL", url)));
     fields
+}
+
+fn kind(status: &DeploymentStatus) -> String {
+    match status.kind {
+        Workload::Deployment => "Deployment",
+        Workload::InferenceService => "InferenceService",
+    }
+    .to_owned()
+}
+
+fn yes_or_no(is_so: bool) -> &'static str {
+    if is_so { "yes" } else { "no" }
+}
+
+/// Says what could not be read, beside what is printed.
+pub(crate) fn unread(kinds: &[String]) {
+    if !kinds.is_empty() {
+        let kinds = kinds.join(", ");
+        let text = format!("you may not read {kinds}: what they would say is left out");
+        warning(&text, None);
+    }
+}
+
+/// Says what could not be looked for.
+///
+/// # Errors
+/// When something is left over.
+pub(crate) fn left(cluster: &Cluster, name: &Name, deleted: Deleted) -> anyhow::Result<()> {
+    let (name, namespace) = (name.to_string(), cluster.namespace().to_owned());
+    if !deleted.unsought.is_empty() {
+        let kinds: Vec<&str> = deleted.unsought.iter().map(|it| it.kind).collect();
+        let text = format!(
+            "you may not look for {}: whether one of `{name}` is left over cannot be told",
+            kinds.join(", ")
+        );
+        let hint = Denial::hint(&deleted.unsought, &name, &namespace);
+        warning(&text, Some(&hint));
+    }
+    if deleted.left.is_empty() {
+        return Ok(());
+    }
+    Err(ClusterError::Left {
+        name,
+        namespace,
+        denials: deleted.left,
+    }
+    .into())
+}
+
+/// Says what is no failure.
+#[allow(
+    clippy::print_stderr,
+    reason = "warnings to the person at the terminal"
+)]
+pub(super) fn warning(text: &str, hint: Option<&str>) {
+    eprintln!("warning: {text}");
+    if let Some(hint) = hint {
+        eprintln!("  hint: {hint}");
+    }
 }

@@ -2,19 +2,19 @@
 //! kubernetes`.
 //!
 //! What was said is noted on the Deployment, so that an update changes only what it says. Of variables
-//! only the names are noted: an update must say their values again.
+//! only the names are noted; their values are those that the Deployment has.
 
 use anyhow::Context as _;
 use clap::Parser;
 use mlrs_deploy::Settings;
-use mlrs_deploy::cluster::{Cluster, ClusterError, ClusterSettings};
+use mlrs_deploy::cluster::{Cluster, ClusterSettings, Environment};
 use mlrs_deploy::names::{Name, Namespace};
 use serde_json::{Map, Value};
 
 use super::input::Input;
 use super::target::{DeploymentTarget, NewDeployment, Update};
 use crate::connection::runtime;
-use crate::deploy::{KubernetesArguments, apply, fields};
+use crate::deploy::{KubernetesArguments, apply, delete, fields, unread, wrong};
 use crate::failure::hinted;
 
 /// The annotation with what was said when a deployment was made: JSON, by names.
@@ -55,7 +55,7 @@ The cluster is that of the current context of the kubeconfig (KUBECONFIG).
   namespace, context, image, runtime-image, tracking-uri, credentials-secret, replicas, autoscale,
   resources, env-from-secret, drain, image-pull-secret, service-account, ingress, ingress-class,
   tls-secret, http-route, gateway, service-monitor-label, timeout
-  env.NAME=VALUE is a variable of the server, which an update must say again
+  env.NAME=VALUE is a variable of the server; an update leaves those that it does not say as they are
   service-monitor=true, no-wait=true, force-conflicts=true
 With image=REFERENCE the image holds the model, and nothing is fetched. Without it, runtime-image (or
 MLRS_RUNTIME_IMAGE) names an image of mlrs, as `mlrs image build -t REFERENCE --output registry` makes.
@@ -99,17 +99,16 @@ impl Kubernetes {
     }
 
     /// Asks the cluster something.
-    fn ask<T>(
+    fn ask<T, E: Into<anyhow::Error>>(
         &self,
         config: &[(String, String)],
-        question: impl AsyncFnOnce(Cluster) -> Result<T, ClusterError>,
+        question: impl AsyncFnOnce(Cluster) -> Result<T, E>,
     ) -> anyhow::Result<T> {
         let settings = self.settings(config)?;
-        let answer = runtime()?.block_on(async {
+        runtime()?.block_on(async {
             let cluster = Cluster::connect(&settings).await?;
-            question(cluster).await
-        });
-        Ok(answer?)
+            question(cluster).await.map_err(Into::into)
+        })
     }
 
     /// Applies what was said, and notes it.
@@ -187,13 +186,15 @@ fn noted(said: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
-/// What holds after an update: what was noted, but for what the new excludes, and the new.
+/// What holds after an update: what was noted, but for what the new excludes, and the new. Values of
+/// variables are those that are running, unless they are said again.
 ///
 /// # Errors
 /// When the value of a variable would be lost.
 fn merged(
     mut all: Map<String, Value>,
     new: Map<String, Value>,
+    running: &Environment,
 ) -> anyhow::Result<Map<String, Value>> {
     for (said, gone) in EXCLUSIONS {
         if new.contains_key(said) {
@@ -201,18 +202,21 @@ fn merged(
         }
     }
     all.extend(new);
-    let lost: Vec<&str> = all
-        .iter()
-        .filter(|(_, value)| value.is_null())
-        .map(|(key, _)| key.as_str())
-        .collect();
+    let mut lost = Vec::new();
+    for (key, value) in all.iter_mut().filter(|(_, value)| value.is_null()) {
+        let name = key.strip_prefix(VARIABLE);
+        match name.and_then(|name| running.get(name)) {
+            Some(running) => *value = Value::from(running),
+            None => lost.push(key.clone()),
+        }
+    }
     if lost.is_empty() {
         return Ok(all);
     }
     Err(hinted(
         format!("the update would lose `{}`", lost.join("`, `")),
         format!(
-            "values of variables are not noted: say {} again",
+            "the Deployment has no value of its own for it any more: say {}",
             lost.iter()
                 .map(|key| format!("`-C {key}=VALUE`"))
                 .collect::<Vec<_>>()
@@ -262,27 +266,27 @@ impl DeploymentTarget for Kubernetes {
         let noted: Map<String, Value> = serde_json::from_str(note)
             .with_context(|| format!("the annotation `{SAID}` of `{}` is no JSON", update.name))?;
         let new = said(update.model_uri.as_deref(), &update.config)?;
-        self.apply(&update.name, &merged(noted, new)?)
+        self.apply(&update.name, &merged(noted, new, &status.environment)?)
     }
 
     fn delete(&self, name: &Name, config: &[(String, String)]) -> anyhow::Result<()> {
-        self.ask(config, async |cluster| cluster.delete(name).await)
-            .map(drop)
+        self.ask(config, async |cluster| {
+            delete(&cluster, name, &mut |_| Ok(())).await
+        })
     }
 
     fn list(&self) -> anyhow::Result<Vec<String>> {
         let all = self.ask(&[], async |cluster| cluster.deployments().await)?;
-        Ok(all.into_iter().map(|status| status.name).collect())
+        unread(&all.unread);
+        let all = all.deployments.into_iter();
+        Ok(all.map(|status| status.name).collect())
     }
 
     fn get(&self, name: &Name) -> anyhow::Result<Vec<(&'static str, String)>> {
         let status = self.ask(&[], async |cluster| cluster.status(name).await)?;
+        unread(&status.unread);
         let mut known = fields(&status);
-        known.extend(
-            status
-                .trouble
-                .map(|trouble| ("Trouble", trouble.to_string())),
-        );
+        known.extend(wrong(&status).into_iter().map(|text| ("Trouble", text)));
         Ok(known)
     }
 
@@ -368,7 +372,7 @@ mod tests {
                 json!({"ingress": "c", "tls-secret": "t"}),
             ),
         ] {
-            let all = merged(map(noted), map(new)).unwrap();
+            let all = merged(map(noted), map(new), &Environment::default()).unwrap();
             assert_eq!(Value::Object(all), wanted);
         }
     }
@@ -384,7 +388,7 @@ mod tests {
         let new = map(json!({
             "model": "models:/iris/4", "tracking-uri": "http://mlflow:5000", "runtime-image": "mlrs:0.1",
         }));
-        let all = merged(noted(&before.unwrap()), new).unwrap();
+        let all = merged(noted(&before.unwrap()), new, &Environment::default()).unwrap();
         let settings = target.options(&name, &all).unwrap().settings().unwrap();
         let mlrs_deploy::Model::Fetched(fetched) = settings.model else {
             panic!("the image is still there");
@@ -400,9 +404,21 @@ mod tests {
             Value::Object(note.clone()),
             json!({"env.A": null, "replicas": "2"})
         );
-        let lost = merged(note.clone(), map(json!({"replicas": "3"}))).unwrap_err();
+        let empty = Environment::default();
+        let lost = merged(note.clone(), map(json!({"replicas": "3"})), &empty).unwrap_err();
         assert_eq!(lost.to_string(), "the update would lose `env.A`");
         let again = map(json!({"env.A": "x", "replicas": "3"}));
-        assert_eq!(merged(note, again.clone()).unwrap(), again);
+        assert_eq!(merged(note.clone(), again.clone(), &empty).unwrap(), again);
+        // What runs has it, and is not asked when it is said again.
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let running = [pair("A", "y"), pair("OTHER", "z")].into_iter().collect();
+        assert_eq!(
+            merged(note.clone(), again.clone(), &running).unwrap(),
+            again
+        );
+        assert_eq!(
+            Value::Object(merged(note, Map::new(), &running).unwrap()),
+            json!({"env.A": "y", "replicas": "2"})
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Server-side apply: objects as they should be, under the field manager `mlrs`.
 //!
-//! What mlrs made for the deployment earlier and is no longer asked for is deleted, so that a
-//! deployment that gets a fixed number of pods loses its autoscaler.
+//! What mlrs made for the deployment earlier and is no longer asked for stays, but for an autoscaler that
+//! would set another number of pods: deleting is [`Cluster::prune`].
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::error::conflicts;
 use super::{Cluster, ClusterError, is_ours};
-use crate::names::Name;
 use crate::objects::{Kind, MANAGER, Object};
 
 /// How to apply.
@@ -33,6 +32,16 @@ pub struct Applied {
     pub outcome: Outcome,
 }
 
+impl Applied {
+    pub(super) fn of(kind: &Kind, name: &str, outcome: Outcome) -> Self {
+        Self {
+            kind: kind.kind,
+            name: name.to_owned(),
+            outcome,
+        }
+    }
+}
+
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -40,63 +49,37 @@ pub enum Outcome {
     Applied,
     /// It was there, is no longer asked for, and is gone.
     Deleted,
-    /// The cluster has no such kind of object, and it can be done without.
-    Skipped,
 }
 
 impl Cluster {
     /// Makes the objects of a deployment what they should be.
     ///
     /// # Errors
-    /// When the cluster refuses one, or lacks a kind that cannot be done without. What was applied
-    /// before stays: applying again goes on.
+    /// When the cluster lacks a kind, of which nothing is applied then, or refuses one. What was applied
+    /// before that stays: applying again goes on.
     pub async fn apply(
         &self,
-        name: &Name,
         objects: &[Object],
         settings: ApplySettings,
     ) -> Result<Vec<Applied>, ClusterError> {
-        let unknown = self.unknown_kinds(objects).await?;
-        self.check_owners(objects, &unknown).await?;
+        self.check_kinds(objects).await?;
+        self.check_owners(objects).await?;
         let mut applied = Vec::with_capacity(objects.len());
-        let autoscaler = Kind::of::<HorizontalPodAutoscaler>();
         for object in objects {
-            let outcome = if unknown.contains(&object.kind.kind) {
-                Outcome::Skipped
-            } else {
-                self.keep_replicas(object, settings).await?;
-                let is_released = self.has_stale_autoscaler(object, objects).await?;
-                if is_released
-                    && !settings.dry_run
-                    && self.delete_one(&autoscaler, &object.name).await?
-                {
-                    applied.push(Applied {
-                        kind: autoscaler.kind,
-                        name: object.name.clone(),
-                        outcome: Outcome::Deleted,
-                    });
-                }
-                self.apply_one(object, is_released, settings).await?;
-                Outcome::Applied
-            };
-            applied.push(Applied {
-                kind: object.kind.kind,
-                name: object.name.clone(),
-                outcome,
-            });
-        }
-        if !settings.dry_run {
-            applied.extend(self.prune(name, objects).await?);
+            self.keep_replicas(object, settings).await?;
+            let is_released = self.has_stale_autoscaler(object, objects).await?;
+            self.apply_one(object, is_released, settings).await?;
+            applied.push(Applied::of(&object.kind, &object.name, Outcome::Applied));
+            if is_released && !settings.dry_run {
+                applied.extend(self.delete_autoscaler(object, settings).await?);
+            }
         }
         Ok(applied)
     }
 
     /// What somebody else made is not changed into something of ours, which `delete` would delete.
-    async fn check_owners(&self, objects: &[Object], unknown: &[&str]) -> Result<(), ClusterError> {
-        let known = objects
-            .iter()
-            .filter(|object| !unknown.contains(&object.kind.kind));
-        for Object { kind, name, .. } in known {
+    async fn check_owners(&self, objects: &[Object]) -> Result<(), ClusterError> {
+        for Object { kind, name, .. } in objects {
             let found = self.of_kind(kind).get_metadata_opt(name).await;
             let what = || self.named(kind.kind, name);
             let found = found.map_err(|error| ClusterError::of("read", what(), error))?;
@@ -107,43 +90,17 @@ impl Cluster {
         Ok(())
     }
 
-    /// The kinds that the cluster does not know and that can be done without. The others are an
-    /// error before anything is changed.
-    async fn unknown_kinds(&self, objects: &[Object]) -> Result<Vec<&'static str>, ClusterError> {
-        let mut unknown = Vec::new();
+    /// Kinds that the cluster does not know are an error before anything is changed: each was asked for.
+    async fn check_kinds(&self, objects: &[Object]) -> Result<(), ClusterError> {
         for Object { kind, .. } in objects {
-            if self.knows(kind).await? {
-                continue;
-            }
-            if kind.kind != "ServiceMonitor" {
+            if !self.knows(kind).await? {
                 return Err(ClusterError::UnknownKind {
                     kind: kind.kind,
                     api_version: kind.api_version(),
                 });
             }
-            unknown.push(kind.kind);
         }
-        Ok(unknown)
-    }
-
-    /// Whether the cluster has a kind; Kubernetes' own are always there.
-    async fn knows(&self, kind: &Kind) -> Result<bool, ClusterError> {
-        if !kind.is_custom {
-            return Ok(true);
-        }
-        let api_version = kind.api_version();
-        match self.client.list_api_group_resources(&api_version).await {
-            Ok(list) => Ok(list
-                .resources
-                .iter()
-                .any(|resource| resource.kind == kind.kind)),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-            Err(error) => Err(ClusterError::of(
-                "look for",
-                format!("kinds of {api_version}"),
-                error,
-            )),
-        }
+        Ok(())
     }
 
     /// Whether a Deployment says how many pods there are, and has an autoscaler from before, which
@@ -154,8 +111,7 @@ impl Cluster {
         objects: &[Object],
     ) -> Result<bool, ClusterError> {
         let kind = Kind::of::<HorizontalPodAutoscaler>();
-        let is_fixed =
-            object.kind.kind == "Deployment" && !object.body["spec"]["replicas"].is_null();
+        let is_fixed = object.kind.kind == "Deployment" && replicas_of(object).is_some();
         if !is_fixed || objects.iter().any(|other| other.kind == kind) {
             return Ok(false);
         }
@@ -170,8 +126,35 @@ impl Cluster {
         }
     }
 
-    /// Applies an object. With `is_released`, the number of pods is nobody's any more, although the
-    /// autoscaler that set it is still named as its manager.
+    /// Deletes the autoscaler of a Deployment that says itself how many pods there are.
+    ///
+    /// Only after the Deployment: as long as the autoscaler is there, it is known whose number stands in
+    /// the Deployment, and whoever is interrupted applies again without a conflict.
+    async fn delete_autoscaler(
+        &self,
+        object: &Object,
+        settings: ApplySettings,
+    ) -> Result<Option<Applied>, ClusterError> {
+        let kind = Kind::of::<HorizontalPodAutoscaler>();
+        let is_deleted = self.delete_one(&kind, &object.name).await?;
+        // It may have had the time to set its own number again.
+        if self.replicas(&object.name).await? != replicas_of(object) {
+            self.apply_one(object, true, settings).await?;
+        }
+        Ok(is_deleted.then(|| Applied::of(&kind, &object.name, Outcome::Deleted)))
+    }
+
+    /// How many pods a Deployment asks for, if it is there.
+    async fn replicas(&self, name: &str) -> Result<Option<i64>, ClusterError> {
+        let found = self.typed::<Deployment>().get_opt(name).await;
+        let found = found
+            .map_err(|error| ClusterError::of("read", self.named("Deployment", name), error))?;
+        let spec = found.and_then(|found| found.spec);
+        Ok(spec.and_then(|spec| spec.replicas).map(i64::from))
+    }
+
+    /// Applies an object. With `is_released`, the number of pods is that of an autoscaler of ours that
+    /// is to go, and nobody else's.
     async fn apply_one(
         &self,
         object: &Object,
@@ -220,19 +203,14 @@ impl Cluster {
         object: &Object,
         settings: ApplySettings,
     ) -> Result<(), ClusterError> {
-        let says_replicas = !object.body["spec"]["replicas"].is_null();
-        if object.kind.kind != "Deployment" || says_replicas || settings.dry_run {
+        let is_fixed = replicas_of(object).is_some();
+        if object.kind.kind != "Deployment" || is_fixed || settings.dry_run {
             return Ok(());
         }
-        let what = || self.named("Deployment", &object.name);
-        let found = self.typed::<Deployment>().get_opt(&object.name).await;
-        let found = found.map_err(|error| ClusterError::of("read", what(), error))?;
-        let replicas = found
-            .and_then(|found| found.spec)
-            .and_then(|spec| spec.replicas);
-        let Some(replicas) = replicas else {
+        let Some(replicas) = self.replicas(&object.name).await? else {
             return Ok(());
         };
+        let what = || self.named("Deployment", &object.name);
         let body = json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -247,28 +225,14 @@ impl Cluster {
         kept.map(drop)
             .map_err(|error| ClusterError::of("apply", what(), error))
     }
-
-    /// Deletes what mlrs made for the deployment and is not among the objects.
-    async fn prune(&self, name: &Name, objects: &[Object]) -> Result<Vec<Applied>, ClusterError> {
-        let mut deleted = Vec::new();
-        for (kind, found) in self.made_for(name).await? {
-            let is_wanted = |object: &Object| object.kind == kind && object.name == found;
-            if objects.iter().any(is_wanted) {
-                continue;
-            }
-            if self.delete_one(&kind, &found).await? {
-                deleted.push(Applied {
-                    kind: kind.kind,
-                    name: found,
-                    outcome: Outcome::Deleted,
-                });
-            }
-        }
-        Ok(deleted)
-    }
 }
 
-/// Whether all that stands in the way was set by mlrs in another way, or by an autoscaler that is gone.
+/// How many pods an object asks for.
+fn replicas_of(object: &Object) -> Option<i64> {
+    object.body["spec"]["replicas"].as_i64()
+}
+
+/// Whether all that stands in the way was set by mlrs in another way, or by an autoscaler that is to go.
 fn is_conflict_with_nobody(status: &kube::core::Status, is_released: bool) -> bool {
     let conflicts = conflicts(status);
     !conflicts.is_empty()

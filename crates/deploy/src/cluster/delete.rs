@@ -1,61 +1,150 @@
-//! Deleting what mlrs made, and nothing else: found by its labels.
+//! Deleting what mlrs made, and nothing else: found by its name, and told apart by its labels.
+//!
+//! Who may not look at objects of a kind is told so, and what may be looked at is deleted all the same.
 
 use kube::api::{DeleteParams, PropagationPolicy};
 
-use super::{Applied, Cluster, ClusterError, Outcome, is_ours, ours};
+use super::{Applied, Cluster, ClusterError, Outcome, is_made_for};
 use crate::names::Name;
-use crate::objects::{Kind, kinds};
+use crate::objects::{Kind, Object, kinds};
+
+/// What was deleted of a deployment, and what could not be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// What is gone.
+    pub deleted: Vec<Applied>,
+    /// What could not be looked for, and probably is not there.
+    pub unsought: Vec<Denial>,
+    /// What is left over, or must be taken to be.
+    pub left: Vec<Denial>,
+}
+
+/// A right that was missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// What was tried: `get` or `delete`.
+    pub verb: &'static str,
+    /// The kind.
+    pub kind: &'static str,
+    /// How rules of access name the kind: `servicemonitors.monitoring.coreos.com`.
+    pub resource: String,
+}
+
+impl Denial {
+    fn of(verb: &'static str, kind: &Kind) -> Self {
+        Self {
+            verb,
+            kind: kind.kind,
+            resource: kind.resource(),
+        }
+    }
+
+    /// What to do about rights that are missing to delete objects of this name. Somebody else may have
+    /// made some: they are to be looked at first.
+    pub fn hint(denials: &[Self], name: &str, namespace: &str) -> String {
+        let mut verbs: Vec<&str> = denials.iter().map(|denial| denial.verb).collect();
+        verbs.sort_unstable_by(|one, other| other.cmp(one));
+        verbs.dedup();
+        let resources: Vec<&str> = denials.iter().map(|it| it.resource.as_str()).collect();
+        format!(
+            "ask for the right to {} {}; or have somebody delete what mlrs made of it, which is shown \
+             by `kubectl get {} {name} --namespace {namespace} --show-labels --ignore-not-found`",
+            verbs.join(" and "),
+            resources.join(", "),
+            resources.join(",")
+        )
+    }
+}
 
 impl Cluster {
     /// Deletes everything that mlrs made for a deployment.
     ///
+    /// Kubernetes' own kinds that may not be looked at are taken to be left over, as every deployment is
+    /// made of them; others, which few deployments have, are not.
+    ///
     /// # Errors
-    /// When there is nothing, or the cluster refuses; deleting again goes on.
-    pub async fn delete(&self, name: &Name) -> Result<Vec<Applied>, ClusterError> {
-        let mut deleted = Vec::new();
-        for (kind, found) in self.made_for(name).await? {
-            if self.delete_one(&kind, &found).await? {
-                deleted.push(Applied {
-                    kind: kind.kind,
-                    name: found,
-                    outcome: Outcome::Deleted,
-                });
-            }
+    /// When there is nothing, or the cluster cannot be asked; deleting again goes on.
+    pub async fn delete(&self, name: &Name) -> Result<Deleted, ClusterError> {
+        let (mut all, unseen) = self.delete_but(name, &[]).await?;
+        let (unsought, left): (Vec<_>, Vec<_>) =
+            unseen.into_iter().partition(|kind| kind.is_custom);
+        all.unsought = unsought
+            .iter()
+            .map(|kind| Denial::of("get", kind))
+            .collect();
+        all.left
+            .extend(left.iter().map(|kind| Denial::of("get", kind)));
+        if !all.deleted.is_empty() || !all.left.is_empty() {
+            return Ok(all);
         }
-        if deleted.is_empty() {
-            return Err(ClusterError::NotDeployed {
+        if !all.unsought.is_empty() {
+            return Err(ClusterError::Unsought {
                 name: name.to_string(),
                 namespace: self.namespace.clone(),
+                denials: all.unsought,
             });
         }
-        Ok(deleted)
+        Err(ClusterError::NotDeployed {
+            name: name.to_string(),
+            namespace: self.namespace.clone(),
+        })
     }
 
-    /// Kinds and names of what mlrs made for a deployment.
-    pub(super) async fn made_for(&self, name: &Name) -> Result<Vec<(Kind, String)>, ClusterError> {
-        let mut made = Vec::new();
+    /// Deletes what mlrs made for the deployment earlier and is not among its objects, so that one that
+    /// is no longer reached from outside loses its Ingress.
+    ///
+    /// What may not be looked at is not taken to be left over: whoever applies may look at what he
+    /// makes.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked; pruning again goes on.
+    pub async fn prune(&self, name: &Name, objects: &[Object]) -> Result<Deleted, ClusterError> {
+        let (mut all, unseen) = self.delete_but(name, objects).await?;
+        all.unsought = unseen.iter().map(|kind| Denial::of("get", kind)).collect();
+        Ok(all)
+    }
+
+    /// Deletes what mlrs made for a deployment but for some objects; gives also the kinds that may not
+    /// be looked at.
+    async fn delete_but(
+        &self,
+        name: &Name,
+        wanted: &[Object],
+    ) -> Result<(Deleted, Vec<Kind>), ClusterError> {
+        let mut all = Deleted::default();
+        let mut unseen = Vec::new();
         for kind in kinds() {
-            let listed = match self.of_kind(&kind).list_metadata(&ours(Some(name))).await {
-                Ok(listed) => listed,
-                // The cluster does not know the kind.
-                Err(kube::Error::Api(status)) if status.code == 404 => continue,
-                // Who may not even list them has not made any.
-                Err(kube::Error::Api(status)) if status.code == 403 && kind.is_custom => continue,
-                Err(error) => {
-                    let what = format!("{} of the namespace `{}`", kind.plural, self.namespace);
-                    return Err(ClusterError::of("list", what, error));
-                }
-            };
-            let names = listed
-                .items
-                .into_iter()
-                .filter(|found| is_ours(&found.metadata))
-                .filter_map(|found| found.metadata.name)
-                // Everything of a deployment has its name.
-                .filter(|found| found == name.as_ref());
-            made.extend(names.map(|found| (kind, found)));
+            if wanted.iter().any(|object| object.kind == kind) {
+                continue;
+            }
+            match self.is_there(&kind, name).await {
+                Ok(false) => {}
+                Ok(true) => match self.delete_one(&kind, name.as_ref()).await {
+                    Ok(true) => {
+                        let gone = Applied::of(&kind, name.as_ref(), Outcome::Deleted);
+                        all.deleted.push(gone);
+                    }
+                    Ok(false) => {}
+                    Err(error) if error.code() == Some(403) => {
+                        all.left.push(Denial::of("delete", &kind));
+                    }
+                    Err(error) => return Err(error),
+                },
+                Err(error) if error.code() == Some(403) => unseen.push(kind),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(made)
+        Ok((all, unseen))
+    }
+
+    /// Whether mlrs made an object of a kind for a deployment. All that it makes for one has its name, so
+    /// that nothing needs to be listed.
+    async fn is_there(&self, kind: &Kind, name: &Name) -> Result<bool, ClusterError> {
+        let found = self.of_kind(kind).get_metadata(name.as_ref()).await;
+        let found = self.or_none(kind, found.map(Some)).await;
+        let what = || self.named(kind.kind, name.as_ref());
+        let found = found.map_err(|error| ClusterError::of("read", what(), error))?;
+        Ok(found.is_some_and(|found| is_made_for(&found.metadata, name)))
     }
 
     /// Whether there was something to delete.

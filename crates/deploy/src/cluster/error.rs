@@ -3,6 +3,8 @@
 use kube::config::{InferConfigError, KubeconfigError};
 use kube::core::Status;
 
+use super::delete::Denial;
+
 /// Why a cluster did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -75,6 +77,29 @@ pub enum ClusterError {
         name: String,
         /// Where it was looked for.
         namespace: String,
+    },
+    /// Nothing was found, and not everything could be looked for.
+    #[error(
+        "nothing of `{name}` was found, but you may not look for {}",
+        kinds_of(denials)
+    )]
+    Unsought {
+        /// The name.
+        name: String,
+        /// Where it was looked for.
+        namespace: String,
+        /// What could not be looked for.
+        denials: Vec<Denial>,
+    },
+    /// Something was not deleted.
+    #[error("not all of `{name}` was deleted: you may not {}", rights_of(denials))]
+    Left {
+        /// The name.
+        name: String,
+        /// Where it is.
+        namespace: String,
+        /// What was not deleted.
+        denials: Vec<Denial>,
     },
     /// Something of this name was made by somebody else.
     #[error("there is a {object} that mlrs did not make")]
@@ -161,9 +186,34 @@ impl ClusterError {
                 "`mlrs deploy status` lists what is there; --namespace names another namespace"
                     .to_owned()
             }
+            Self::Unsought {
+                name,
+                namespace,
+                denials,
+            }
+            | Self::Left {
+                name,
+                namespace,
+                denials,
+            } => Denial::hint(denials, name, namespace),
             Self::NotOurs { .. } => "choose another name or another namespace".to_owned(),
         })
     }
+}
+
+/// The kinds of what may not be looked for.
+fn kinds_of(denials: &[Denial]) -> String {
+    let kinds: Vec<&str> = denials.iter().map(|denial| denial.kind).collect();
+    kinds.join(", ")
+}
+
+/// What may not be done with which kinds.
+fn rights_of(denials: &[Denial]) -> String {
+    let rights = denials.iter().map(|denial| match denial.verb {
+        "get" => format!("look for {}", denial.kind),
+        verb => format!("{verb} {}", denial.kind),
+    });
+    rights.collect::<Vec<_>>().join(", ")
 }
 
 /// What to do about a refusal.

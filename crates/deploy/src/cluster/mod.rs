@@ -4,8 +4,11 @@
 //! answer that is no success becomes a [`ClusterError`] with the object it is about.
 
 mod apply;
+mod condition;
 mod delete;
 mod error;
+mod inference;
+mod pods;
 mod proxy;
 mod rollout;
 mod scale;
@@ -21,19 +24,24 @@ use kube::client::ClientBuilder;
 use kube::client::retry::RetryPolicy;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use serde::Serialize;
 use tower::ServiceBuilder;
 use tower::buffer::BufferLayer;
 use tower::retry::RetryLayer;
 
+use crate::kserve::INFERENCE_SERVICE;
 use crate::names::{Name, Namespace};
 use crate::objects::{INSTANCE, Kind, MANAGED_BY, MANAGER};
 
 pub use apply::{Applied, ApplySettings, Outcome};
+pub use condition::Condition;
+pub use delete::{Deleted, Denial};
 pub use error::ClusterError;
+use inference::InferenceService;
 pub use proxy::ProxyAnswer;
-pub use rollout::{Rollout, RolloutError, RolloutSettings};
+pub use rollout::{PodCounts, Rollout, RolloutError, RolloutSettings};
 pub use scale::ScaleError;
-pub use status::{DeploymentStatus, PodStatus};
+pub use status::{DeploymentStatus, Environment, Listed, PodStatus};
 pub use trouble::Trouble;
 
 /// How long a connection may take.
@@ -48,6 +56,24 @@ pub struct ClusterSettings {
     pub context: Option<String>,
     /// The namespace; none for that of the context.
     pub namespace: Option<Namespace>,
+}
+
+/// What a deployment is to Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Workload {
+    /// A Deployment of ours.
+    Deployment,
+    /// An InferenceService, of which KServe makes a Deployment.
+    InferenceService,
+}
+
+impl Workload {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Deployment => Kind::of::<Deployment>(),
+            Self::InferenceService => INFERENCE_SERVICE,
+        }
+    }
 }
 
 /// A namespace of a cluster.
@@ -106,18 +132,17 @@ impl Cluster {
     }
 
     fn of_kind(&self, kind: &Kind) -> Api<DynamicObject> {
-        let resource = ApiResource {
-            group: kind.group.to_owned(),
-            version: kind.version.to_owned(),
-            api_version: kind.api_version(),
-            kind: kind.kind.to_owned(),
-            plural: kind.plural.to_owned(),
-        };
+        let resource = resource_of(kind);
         if kind.is_namespaced {
             Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
         } else {
             Api::all_with(self.client.clone(), &resource)
         }
+    }
+
+    /// How errors name all objects of a kind.
+    fn all_of(&self, kind: &Kind) -> String {
+        format!("{} of the namespace `{}`", kind.plural, self.namespace)
     }
 
     /// How errors name an object.
@@ -126,17 +151,92 @@ impl Cluster {
     }
 
     /// A deployment that mlrs made.
-    async fn deployment(&self, name: &Name) -> Result<Deployment, ClusterError> {
-        let found = self.typed::<Deployment>().get_opt(name.as_ref()).await;
+    async fn found(&self, name: &Name) -> Result<Found, ClusterError> {
         let what = || self.named("Deployment", name.as_ref());
-        let found = found.map_err(|error| ClusterError::of("read", what(), error))?;
-        found
-            .filter(|found| is_ours(&found.metadata))
+        let found = self.typed::<Deployment>().get_opt(name.as_ref()).await;
+        let refused = match found {
+            Ok(Some(found)) if is_ours(&found.metadata) => {
+                return Ok(Found::Deployment(Box::new(found)));
+            }
+            Ok(_) => None,
+            Err(error) => Some(ClusterError::of("read", what(), error)),
+        };
+        if let Some(error) = refused {
+            // Who may not read Deployments may be here for InferenceServices alone.
+            let service = match error.code() {
+                Some(403) => self.service(name.as_ref()).await.ok().flatten(),
+                _ => None,
+            };
+            return service
+                .filter(|service| is_ours(&service.metadata))
+                .map(|service| Found::Service(Box::new(service)))
+                .ok_or(error);
+        }
+        let service = self.service(name.as_ref()).await?;
+        service
+            .filter(|service| is_ours(&service.metadata))
+            .map(|service| Found::Service(Box::new(service)))
             .ok_or_else(|| ClusterError::NotDeployed {
                 name: name.to_string(),
                 namespace: self.namespace.clone(),
             })
     }
+
+    /// What was found; none when it is not there, or the cluster does not know the kind at all. To
+    /// somebody without rights it refuses kinds that it does not know, too.
+    async fn or_none<T>(
+        &self,
+        kind: &Kind,
+        found: kube::Result<Option<T>>,
+    ) -> kube::Result<Option<T>> {
+        match found {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(kube::Error::Api(status)) if status.code == 403 && kind.is_custom => {
+                match self.knows(kind).await {
+                    Ok(false) => Ok(None),
+                    _ => Err(kube::Error::Api(status)),
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the cluster has a kind; Kubernetes' own are always there.
+    async fn knows(&self, kind: &Kind) -> Result<bool, ClusterError> {
+        if !kind.is_custom {
+            return Ok(true);
+        }
+        let api_version = kind.api_version();
+        match self.client.list_api_group_resources(&api_version).await {
+            Ok(list) => Ok(list
+                .resources
+                .iter()
+                .any(|resource| resource.kind == kind.kind)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(ClusterError::of(
+                "look for",
+                format!("kinds of {api_version}"),
+                error,
+            )),
+        }
+    }
+}
+
+/// A kind, as `kube` takes it.
+fn resource_of(kind: &Kind) -> ApiResource {
+    ApiResource {
+        group: kind.group.to_owned(),
+        version: kind.version.to_owned(),
+        api_version: kind.api_version(),
+        kind: kind.kind.to_owned(),
+        plural: kind.plural.to_owned(),
+    }
+}
+
+/// A deployment that mlrs made, as it is in the cluster.
+enum Found {
+    Deployment(Box<Deployment>),
+    Service(Box<InferenceService>),
 }
 
 /// Whether mlrs made an object. A controller may copy the labels of what it follows to what it makes,
@@ -150,10 +250,16 @@ fn is_ours(metadata: &ObjectMeta) -> bool {
     is_labelled && !owners.any(|owner| owner.controller == Some(true))
 }
 
-/// What finds everything that mlrs made, or all that it made for one deployment.
-fn ours(name: Option<&Name>) -> ListParams {
-    let instance = name.map_or_else(String::new, |name| format!(",{INSTANCE}={name}"));
-    ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER}{instance}"))
+/// Whether mlrs made an object for a deployment.
+fn is_made_for(metadata: &ObjectMeta, name: &Name) -> bool {
+    let labels = metadata.labels.as_ref();
+    let instance = labels.and_then(|labels| labels.get(INSTANCE));
+    is_ours(metadata) && instance.is_some_and(|instance| instance == name.as_ref())
+}
+
+/// What finds everything that mlrs made.
+fn ours() -> ListParams {
+    ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER}"))
 }
 
 /// A client that tries again for some seconds when the API server is busy. What `kube` does by itself

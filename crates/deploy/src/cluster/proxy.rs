@@ -6,9 +6,9 @@ use http::{Method, Request};
 use kube::Client;
 use kube::client::{Body, ClientBuilder};
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, Found};
 use crate::names::Name;
-use crate::objects::PORT_NAME;
+use crate::objects::{PORT_NAME, SERVICE_PORT};
 
 /// How long a model may take; long, as nobody knows what it does.
 const PREDICTING: Duration = Duration::from_mins(5);
@@ -53,12 +53,15 @@ impl Cluster {
         content_type: &str,
         body: Vec<u8>,
     ) -> Result<ProxyAnswer, ClusterError> {
-        self.deployment(name).await?;
-        let what = || self.named("Service", name.as_ref());
+        // KServe names what it makes, and its ports, in its own way.
+        let (service, port) = match self.found(name).await? {
+            Found::Deployment(_) => (name.to_string(), PORT_NAME.to_owned()),
+            Found::Service(_) => (format!("{name}-predictor"), SERVICE_PORT.to_string()),
+        };
+        let what = || self.named("Service", &service);
         let error = |error| ClusterError::of("reach", what(), error);
         let namespace = &self.namespace;
-        let uri =
-            format!("/api/v1/namespaces/{namespace}/services/{name}:{PORT_NAME}/proxy/{path}");
+        let uri = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/{path}");
         let request = Request::builder()
             .method(Method::POST)
             .uri(uri)

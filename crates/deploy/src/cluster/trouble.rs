@@ -58,7 +58,10 @@ impl Trouble {
             "CreateContainerConfigError" => {
                 "make the Secret that it names, in the same namespace".to_owned()
             }
-            "Unhealthy" => format!("see what it wrote: `kubectl logs {pod} -c {CONTAINER}`"),
+            "Unhealthy" => {
+                let container = self.container.as_deref().unwrap_or(CONTAINER);
+                format!("see what it wrote: `kubectl logs {pod} -c {container}`")
+            }
             "FailedCreate" => {
                 "look at the quotas and policies of the namespace, and at the service account"
                     .to_owned()
@@ -174,9 +177,13 @@ fn of_events(pod: &str, events: &[Event]) -> Option<Trouble> {
         let micro = event.event_time.as_ref().map(|time| time.0);
         micro.max(time.map(|time| time.0))
     })?;
+    // `spec.containers{model}` or `spec.initContainers{pull}`
+    let path = last.involved_object.field_path.as_deref();
+    let named = path.and_then(|path| path.split_once('{'));
+    let container = named.and_then(|(_, name)| name.strip_suffix('}'));
     Some(Trouble {
         pod: pod.to_owned(),
-        container: None,
+        container: container.map(str::to_owned),
         reason: last.reason.clone().unwrap_or_else(|| "Warning".to_owned()),
         message: last.message.as_deref().map(shown),
         is_lasting: false,
@@ -298,7 +305,7 @@ mod tests {
         let event = |at: &str, message: &str| -> Event {
             serde_json::from_value(json!({
                 "metadata": {}, "type": "Warning", "reason": "Unhealthy", "message": message, "lastTimestamp": at,
-                "involvedObject": {"name": "iris-1"},
+                "involvedObject": {"name": "iris-1", "fieldPath": "spec.containers{kserve-container}"},
             }))
             .unwrap()
         };
@@ -311,8 +318,9 @@ mod tests {
         let trouble = of_pod(&running, &events).unwrap();
         assert_eq!(
             trouble.to_string(),
-            "pod `iris-1`: Unhealthy: Startup probe failed: 503"
+            "pod `iris-1`, container `kserve-container`: Unhealthy: Startup probe failed: 503"
         );
-        assert!(trouble.hint().unwrap().contains("kubectl logs iris-1"));
+        let hint = trouble.hint().unwrap();
+        assert!(hint.contains("kubectl logs iris-1 -c kserve-container"));
     }
 }

@@ -45,6 +45,16 @@ pub struct ObjectError {
     source: serde_json::Error,
 }
 
+impl ObjectError {
+    /// What makes one of an object of a kind.
+    pub(crate) fn of(kind: Kind) -> impl FnOnce(serde_json::Error) -> Self {
+        move |source| Self {
+            kind: kind.kind,
+            source,
+        }
+    }
+}
+
 /// A kind of object, and where the API server has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -72,6 +82,15 @@ impl Kind {
             plural: T::URL_PATH_SEGMENT,
             is_namespaced: true,
             is_custom: false,
+        }
+    }
+
+    /// Its plural name with its group, as rules of access are about it: `deployments.apps`.
+    pub fn resource(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.to_owned()
+        } else {
+            format!("{}.{}", self.plural, self.group)
         }
     }
 
@@ -109,14 +128,10 @@ impl Object {
         name: &str,
         object: &impl Serialize,
     ) -> Result<Self, ObjectError> {
-        let source = |source| ObjectError {
-            kind: kind.kind,
-            source,
-        };
         Ok(Self {
             kind,
             name: name.to_owned(),
-            body: serde_json::to_value(object).map_err(source)?,
+            body: serde_json::to_value(object).map_err(ObjectError::of(kind))?,
         })
     }
 }
