@@ -225,6 +225,7 @@ fn what_does_not_start_says_why() {
     let status = space.status();
     let trouble = status["trouble"]["message"].as_str().unwrap();
     assert!(trouble.contains("abacus"), "{status}");
+    assert_eq!(status["old"], 1, "{status}");
     // What served before still does, and the next one puts it right.
     let proxy = Proxy::start();
     let url = format!("{}/ping", proxy.service(&space.name, "iris"));

@@ -1,7 +1,8 @@
 //! What `mlrs deploy` prints: tables, fields or JSON.
 
 use mlrs_deploy::cluster::{
-    Applied, Cluster, ClusterError, Deleted, Denial, DeploymentStatus, Listed, Outcome, Workload,
+    Applied, Cluster, ClusterError, Deleted, Denial, DeploymentStatus, Listed, Outcome, PodStatus,
+    Workload,
 };
 use mlrs_deploy::names::Name;
 use serde_json::to_value;
@@ -50,8 +51,20 @@ pub(super) fn status(status: &DeploymentStatus, format: OutputFormat) -> anyhow:
         return output::json(&to_value(status)?);
     }
     output::fields(&fields(status))?;
+    if !status.pods.is_empty() {
+        pods(&status.pods)?;
+    }
+    for wrong in wrong(status) {
+        output::line(&wrong)?;
+    }
+    status
+        .hint()
+        .map_or(Ok(()), |hint| output::line(&format!("hint: {hint}")))
+}
+
+fn pods(pods: &[PodStatus]) -> anyhow::Result<()> {
     let mut table = output::table(&["pod", "phase", "ready", "restarts", "node"]);
-    for pod in &status.pods {
+    for pod in pods {
         table.add_row([
             pod.name.clone(),
             pod.phase.clone(),
@@ -60,13 +73,7 @@ pub(super) fn status(status: &DeploymentStatus, format: OutputFormat) -> anyhow:
             pod.node.clone().unwrap_or_default(),
         ]);
     }
-    output::line(&table.to_string())?;
-    for wrong in wrong(status) {
-        output::line(&wrong)?;
-    }
-    status
-        .hint()
-        .map_or(Ok(()), |hint| output::line(&format!("hint: {hint}")))
+    output::line(&table.to_string())
 }
 
 /// What is wrong, a line for each.
@@ -81,6 +88,10 @@ pub(crate) fn fields(status: &DeploymentStatus) -> Vec<(&'static str, String)> {
     let ready = match status.counts {
         Some(pods) => {
             let counted = format!("{} of {} pods", pods.available, pods.wanted);
+            let counted = match pods.old {
+                0 => counted,
+                old => format!("{counted}, and {old} of the version before"),
+            };
             if status.ready || pods.available < pods.wanted {
                 counted
             } else {

@@ -101,6 +101,14 @@ pub enum ClusterError {
         /// What was not deleted.
         denials: Vec<Denial>,
     },
+    /// None of its pods gets requests.
+    #[error("no pod of `{name}` in the namespace `{namespace}` is ready")]
+    NoPods {
+        /// The name.
+        name: String,
+        /// Where it is.
+        namespace: String,
+    },
     /// Something of this name was made by somebody else.
     #[error("there is a {object} that mlrs did not make")]
     NotOurs {
@@ -196,6 +204,9 @@ impl ClusterError {
                 namespace,
                 denials,
             } => Denial::hint(denials, name, namespace),
+            Self::NoPods { name, namespace } => {
+                format!("`mlrs deploy status {name} --namespace {namespace}` says why")
+            }
             Self::NotOurs { .. } => "choose another name or another namespace".to_owned(),
         })
     }

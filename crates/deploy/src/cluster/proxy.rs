@@ -76,6 +76,13 @@ impl Cluster {
             && refusal.kind == "Status"
             && refusal.api_version == "v1"
         {
+            // The words that it has for a Service without a pod to send a request to.
+            if refusal.status.code == 503 && refusal.status.message.starts_with("no endpoints") {
+                return Err(ClusterError::NoPods {
+                    name: name.to_string(),
+                    namespace: namespace.clone(),
+                });
+            }
             return Err(error(kube::Error::Api(Box::new(refusal.status))));
         }
         Ok(ProxyAnswer {

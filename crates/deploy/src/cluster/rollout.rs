@@ -66,7 +66,6 @@ pub struct PodCounts {
     /// Pods of the new kind that get requests.
     pub available: u32,
     /// Pods of the old kind that are still there.
-    #[serde(skip)]
     pub old: u32,
 }
 

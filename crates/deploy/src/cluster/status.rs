@@ -32,6 +32,7 @@ pub struct DeploymentStatus {
     #[serde(flatten)]
     pub counts: Option<PodCounts>,
     /// The image of the server; empty where KServe made it and it may not be read.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub image: String,
     /// The URI of the model, if pods fetch it.
     pub model: Option<String>,
