@@ -1,7 +1,7 @@
 //! Building images with the binary.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 
 use mlrs_testing::{Docker, home, mlrs_binary, onnxruntime_library, workspace_root};
 use serde_json::Value;
@@ -41,6 +41,15 @@ pub fn built(command: &mut Command) -> Value {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Ends a process by a signal, waits for its end, and gives its exit status.
+pub fn signalled(mut child: Child, signal: &str) -> Option<i32> {
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{signal} {}", child.id())])
+        .status();
+    assert!(sent.unwrap().success());
+    child.wait().unwrap().code()
 }
 
 /// What a command wrote to standard error.

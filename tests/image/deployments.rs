@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mlrs_testing::{Client, Docker, copy_files, skipped};
 use serde_json::Value;
 
-use crate::build::{errors, iris, mlrs, request};
+use crate::build::{errors, iris, mlrs, request, signalled};
 
 mod addresses;
 mod refused;
@@ -157,15 +157,6 @@ impl Drop for Deployment {
             }
         }
     }
-}
-
-/// Ends a process by a signal, and waits for its end.
-fn signalled(mut child: Child, signal: &str) -> Option<i32> {
-    let sent = Command::new("sh")
-        .args(["-c", &format!("kill -{signal} {}", child.id())])
-        .status();
-    assert!(sent.unwrap().success());
-    child.wait().unwrap().code()
 }
 
 /// A request, as a file.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mlrs_testing::{Docker, SmallDisk, home, program, skipped};
 
-use crate::build::{command, errors, iris};
+use crate::build::{command, errors, iris, signalled};
 
 /// The error of a build that must fail, its lines joined.
 fn refused(output: &Output) -> String {
@@ -150,6 +150,35 @@ fn a_model_that_nothing_serves_gets_no_image() {
     );
     assert!(text.contains("export the model to ONNX"), "{text}");
     assert_eq!(entries(folder.path()), ["model"]);
+}
+
+#[test]
+fn what_ctrl_c_interrupts_leaves_no_part_of_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let target = format!("tar:{}", folder.path().join("iris.tar").display());
+    let child = command(&iris(), "iris:1", &["--output", &target])
+        .env("MLRS_CACHE_DIR", &cache)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The layer with the program takes longest.
+    let parts = || {
+        let all = std::fs::read_dir(cache.join("images"))
+            .into_iter()
+            .flatten();
+        let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains(".partial-")).count()
+    };
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while parts() == 0 {
+        assert!(Instant::now() < deadline, "nothing was begun");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(signalled(child, "INT"), Some(130));
+    assert_eq!(parts(), 0);
+    assert_eq!(entries(folder.path()), ["cache"]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod healthcheck;
 mod image;
 mod import_filestore;
 mod inspect;
+mod interrupted;
 mod logging;
 mod memory;
 mod models;
@@ -53,6 +54,9 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
+    if makes_files(&command) {
+        interrupted::leave_nothing()?;
+    }
     match command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Server(arguments) => server::run(&arguments),
@@ -78,4 +82,19 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Deployments(arguments) => deployments::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     }
+}
+
+/// Whether a command makes files, and does not handle signals itself.
+fn makes_files(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Pull(_)
+            | Command::Package(_)
+            | Command::Pack(_)
+            | Command::Unpack(_)
+            | Command::Image(_)
+            | Command::Onnxruntime(_)
+            | Command::Artifacts(_)
+            | Command::Deploy(_)
+    )
 }

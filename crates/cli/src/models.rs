@@ -15,7 +15,7 @@ use crate::image::{self, BuildArguments, PartArguments};
 use crate::logging::LogArguments;
 use crate::output::{self, OutputFormat};
 use crate::serve::{LimitArguments, ServerArguments};
-use crate::{predict, serve};
+use crate::{interrupted, predict, serve};
 
 /// Arguments of `mlrs models`.
 #[derive(Debug, Args)]
@@ -197,6 +197,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::BuildDocker(arguments) => {
             arguments.install.note();
+            interrupted::leave_nothing()?;
             image::build(&BuildArguments {
                 tag: arguments.name,
                 output: Some("docker".to_owned()),
@@ -208,6 +209,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::GenerateDockerfile(arguments) => {
             arguments.install.note();
+            interrupted::leave_nothing()?;
             let folder = &arguments.output_directory;
             image::generate_dockerfile(&arguments.parts, folder)?;
             output::line(&format!(

@@ -1,10 +1,46 @@
 //! Something unfinished beside its destination: [`Partial`]. It gets its name when it is whole, and
 //! is removed when that does not come to pass.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What this process has not finished. A signal ends a process and drops nothing: only a list of the
+/// whole process can be gone through then.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes everything that this process has not finished: for one that is about to end. As long as the
+/// value lives, whoever begins or finishes something waits.
+pub fn discard_unfinished() -> Discarded {
+    let mut list = unfinished();
+    for path in std::mem::take(&mut *list) {
+        remove(&path);
+    }
+    Discarded { _list: list }
+}
+
+/// Nothing is unfinished: see [`discard_unfinished`].
+#[must_use = "something new can be begun when it is dropped"]
+#[derive(Debug)]
+pub struct Discarded {
+    _list: MutexGuard<'static, BTreeSet<PathBuf>>,
+}
+
+fn remove(path: &Path) {
+    // Nobody is left to tell when this fails.
+    if path.is_dir() {
+        let _ = fs::remove_dir_all(path);
+    } else {
+        let _ = fs::remove_file(path);
+    }
+}
 
 /// Where the operating system does not let write, and why.
 #[derive(Debug)]
@@ -76,11 +112,13 @@ impl Partial {
             .to_string_lossy()
             .into_owned();
         let name: String = name.chars().take(50).collect();
+        let mut list = unfinished();
         loop {
             let count = COUNTER.fetch_add(1, Ordering::Relaxed);
             let path = parent.join(format!(".{name}.partial-{}-{count}", std::process::id()));
             match create(&path) {
                 Ok(()) => {
+                    list.insert(path.clone());
                     return Ok(Self {
                         path,
                         finished: false,
@@ -97,10 +135,15 @@ impl Partial {
     /// # Errors
     /// When it cannot be renamed.
     pub fn finish(mut self, destination: &Path) -> Result<(), Unwritable> {
-        fs::rename(&self.path, destination)
-            .map_err(|source| Unwritable::at(destination, source))?;
-        self.finished = true;
-        Ok(())
+        let mut list = unfinished();
+        let renamed = fs::rename(&self.path, destination);
+        if renamed.is_ok() {
+            list.remove(&self.path);
+            self.finished = true;
+        }
+        // A failure drops this, which asks for the list.
+        drop(list);
+        renamed.map_err(|source| Unwritable::at(destination, source))
     }
 }
 
@@ -109,11 +152,7 @@ impl Drop for Partial {
         if self.finished {
             return;
         }
-        // Nobody is left to tell when this fails.
-        if self.path.is_dir() {
-            let _ = fs::remove_dir_all(&self.path);
-        } else {
-            let _ = fs::remove_file(&self.path);
-        }
+        remove(&self.path);
+        unfinished().remove(&self.path);
     }
 }

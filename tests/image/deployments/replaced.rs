@@ -1,6 +1,7 @@
 //! An update that does not come to its end: the deployment is there, whatever happened.
 
-use super::{Deployment, signalled};
+use super::Deployment;
+use crate::build::signalled;
 
 #[test]
 fn an_update_that_is_interrupted_leaves_the_one_before() {
