@@ -62,9 +62,8 @@ struct Team {
 }
 
 impl Team {
-    fn new(image: &str, base: &str) -> Self {
+    fn new(image: &str, base: &str, python: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let python = python().unwrap();
         let asked = "import sys, sysconfig; print(sys.base_prefix, sysconfig.get_path('purelib'), sep='\\n')";
         let said = program(&python.display().to_string(), &["-c", asked]).unwrap();
         let (prefix, packages) = said.split_once('\n').unwrap();
@@ -164,9 +163,18 @@ fn a_team_registers_a_model_and_serves_it() {
         Ok(docker) => docker,
         Err(error) => return skipped("a team's servers", &error.to_string()),
     };
-    for needed in ["docker-compose", "prometheus"] {
-        if let Err(error) = Command::new(needed).arg("--version").output() {
-            return skipped("a team's servers", &format!("`{needed}`: {error}"));
+    let python = match python() {
+        Ok(python) => python,
+        Err(error) => return skipped("a team's servers", &error.to_string()),
+    };
+    for needed in [
+        "docker-compose --version",
+        "prometheus --version",
+        "ls /usr/lib/postgresql",
+    ] {
+        let words: Vec<&str> = needed.split(' ').collect();
+        if let Err(error) = program(words[0], &words[1..]) {
+            return skipped("a team's servers", &error.to_string());
         }
     }
     let base = match debian(&docker) {
@@ -175,7 +183,7 @@ fn a_team_registers_a_model_and_serves_it() {
     };
     let image = Loaded::named(&docker, "team");
     built(mlrs().args(["image", "build", "--format", "json", "-t", &image.name]));
-    let team = Team::new(&image.name, &base);
+    let team = Team::new(&image.name, &base, &python);
     team.up(&["tracking", "prometheus"]);
     team.healthy(&docker, "tracking");
 
