@@ -76,6 +76,8 @@ fn what_kserve_makes_stays_until_its_service_goes() {
 fn ready_is_believed_of_the_pods_that_were_asked_for() {
     let (terminal, server) = with_kserve(Behaviour::default());
     assert_eq!(terminal.quietly(&apply(IMAGE), b"").code, 0);
+    // Longer than anybody would believe an old word for lack of a better one.
+    server.change(|behaviour| behaviour.kserve_delay = Duration::from_secs(5));
     // KServe calls it ready all the time: it has not looked yet, and then old pods answer.
     let next = "registry.example.com/iris:2";
     let ended = terminal.quietly(&apply(next), b"");
@@ -106,10 +108,10 @@ fn why_kserve_has_nothing_ready_is_said() {
             (Fate::Crash, KServe::Works, 60),
             (Fate::NoModel, KServe::Works, 60),
             (Fate::Quota, KServe::Works, 60),
-            (Fate::Unready, KServe::Works, 5),
+            (Fate::Unready, KServe::Works, 10),
             (Fate::Ready, KServe::Refuses, 60),
-            (Fate::Ready, KServe::HasNoGateway, 5),
-            (Fate::Ready, KServe::Away, 3),
+            (Fate::Ready, KServe::HasNoGateway, 10),
+            (Fate::Ready, KServe::Away, 10),
         ];
         let runs = cases.map(|(fate, kserve, timeout)| {
             scope.spawn(move || {
@@ -169,6 +171,40 @@ fn who_may_see_nothing_but_the_service_waits_for_it() {
     terminal.run("deploy status iris");
     terminal.run("deploy status");
     insta::assert_snapshot!(terminal.transcript());
+}
+
+#[test]
+fn who_may_see_the_pods_and_not_their_deployment_asks_the_pods() {
+    let (terminal, server) = with_kserve(Behaviour {
+        forbidden: vec![("get", "deployments"), ("list", "deployments")],
+        ..Behaviour::default()
+    });
+    assert_eq!(terminal.quietly(&apply(IMAGE), b"").code, 0);
+    // The pods of the version before answer, and KServe calls that ready.
+    server.change(|behaviour| behaviour.fate = Fate::Crash);
+    let refused = terminal.quietly(&apply("registry.example.com/iris:2"), b"");
+    assert_eq!(refused.code, 1, "{}", refused.output);
+    let expected = "error: `iris` does not start: pod `iris-predictor-2-0`";
+    assert!(refused.errors.contains(expected), "{}", refused.errors);
+    // Pods in trouble of a version before are not those of the next.
+    server.change(|behaviour| behaviour.fate = Fate::Ready);
+    let ended = terminal.quietly(&apply("registry.example.com/iris:3"), b"");
+    assert_eq!(ended.code, 0, "{}", ended.errors);
+}
+
+#[test]
+fn another_server_to_fetch_from_makes_other_pods() {
+    let (terminal, server) = with_kserve(Behaviour::default());
+    let fetched = |uri: &str| {
+        format!(
+            "deploy kubernetes --name iris --model models:/iris/3 --tracking-uri {uri} --kserve --output apply"
+        )
+    };
+    for (uri, set) in [("http://old:5000", 1), ("http://new:5000", 2)] {
+        assert_eq!(terminal.quietly(&fetched(uri), b"").code, 0);
+        let pod = format!("iris-predictor-{set}-0");
+        assert!(server.object("pods", &pod).is_some(), "{pod}");
+    }
 }
 
 #[test]

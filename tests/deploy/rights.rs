@@ -129,3 +129,67 @@ fn status_says_what_it_may_not_read() {
     assert_eq!(terminal.run("deploy status iris").code, 1);
     insta::assert_snapshot!(terminal.transcript());
 }
+
+#[test]
+fn rights_to_the_kinds_that_a_deployment_has_are_enough() {
+    let others = [
+        "horizontalpodautoscalers",
+        "poddisruptionbudgets",
+        "ingresses",
+        "servicemonitors",
+        "httproutes",
+        "inferenceservices",
+        "servingruntimes",
+    ];
+    let verbs = ["get", "list", "create", "patch", "delete"];
+    let forbidden = others
+        .iter()
+        .flat_map(|kind| verbs.map(|verb| (verb, *kind)));
+    let (terminal, server) = with_cluster(Behaviour {
+        forbidden: forbidden.collect(),
+        ..Behaviour::default()
+    });
+    for words in [
+        format!("{} --replicas 1", apply()),
+        "deploy scale iris --replicas 2".to_owned(),
+        "deploy status iris".to_owned(),
+        "deploy delete iris --yes".to_owned(),
+    ] {
+        let ended = terminal.quietly(&words, b"");
+        assert_eq!(ended.code, 0, "{words}: {}", ended.errors);
+    }
+    assert!(server.inventory().is_empty());
+    server.change(|behaviour| behaviour.forbidden.push(("create", "services")));
+    let refused = terminal.quietly(&apply(), b"");
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.errors.contains("cannot create"),
+        "{}",
+        refused.errors
+    );
+}
+
+#[test]
+fn who_has_rights_to_kserve_alone_deletes_what_it_made() {
+    let (terminal, server) = with_cluster(Behaviour {
+        groups: vec!["serving.kserve.io/v1alpha1", "serving.kserve.io/v1beta1"],
+        ..Behaviour::default()
+    });
+    let words = format!("{} --kserve", apply());
+    assert_eq!(terminal.quietly(&words, b"").code, 0);
+    let kinds = [
+        "services",
+        "deployments",
+        "horizontalpodautoscalers",
+        "poddisruptionbudgets",
+        "ingresses",
+    ];
+    server.change(|behaviour| behaviour.forbidden = kinds.map(|kind| ("get", kind)).into());
+    let ended = terminal.quietly("deploy delete iris --yes", b"");
+    assert_eq!(ended.code, 0, "{}", ended.errors);
+    assert_eq!(ended.output, "deleted InferenceService iris\n");
+    let refused = terminal.quietly("deploy delete iris --yes", b"");
+    assert_eq!(refused.code, 1);
+    let expected = "error: nothing of `iris` was found, but you may not look for";
+    assert!(refused.errors.starts_with(expected), "{}", refused.errors);
+}

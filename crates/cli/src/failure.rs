@@ -50,10 +50,15 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         }
         last = text;
     }
-    if let Some(hint) = error.chain().find_map(hint_of) {
+    if let Some(hint) = hint(error) {
         eprintln!("  hint: {hint}");
     }
     ExitCode::FAILURE
+}
+
+/// The remedy of an error, if one is known.
+pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(hint_of)
 }
 
 /// The remedy of an error, if it is of a kind that has one.

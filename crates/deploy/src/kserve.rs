@@ -82,20 +82,19 @@ pub fn all(settings: &Settings) -> Result<Vec<Object>, ObjectError> {
     Ok(match &settings.model {
         Model::Image(_) => {
             let predictor = Predictor::of_image(settings);
-            vec![inference_service(settings, predictor, None)?]
+            vec![inference_service(settings, predictor, &[])?]
         }
         Model::Fetched(fetched) => {
             let runtime = runtime(settings);
             let predictor = Predictor::of_model(settings, fetched);
-            let service = inference_service(settings, predictor, Some(&runtime))?;
             let runtime = Custom::object(SERVING_RUNTIME, metadata(settings), runtime)?;
-            let mut objects = vec![runtime, service];
-            if PREFIXES
-                .iter()
-                .any(|prefix| fetched.uri.starts_with(prefix))
-            {
-                objects.insert(0, storage_container(fetched)?);
+            let is_ours = |prefix: &&str| fetched.uri.starts_with(*prefix);
+            let mut objects = Vec::new();
+            if PREFIXES.iter().any(is_ours) {
+                objects.push(storage_container(fetched)?);
             }
+            objects.push(runtime);
+            objects.push(inference_service(settings, predictor, &objects)?);
             objects
         }
     })
@@ -205,9 +204,9 @@ impl Predictor {
 fn inference_service(
     settings: &Settings,
     predictor: Predictor,
-    runtime: Option<&RuntimeSpec>,
+    others: &[Object],
 ) -> Result<Object, ObjectError> {
-    let pods = digest(&predictor, runtime).map_err(ObjectError::of(INFERENCE_SERVICE))?;
+    let pods = digest(&predictor, others).map_err(ObjectError::of(INFERENCE_SERVICE))?;
     let annotations = [(MODE.0, MODE.1.to_owned()), (PODS, pods)];
     let metadata = ObjectMeta {
         annotations: Some(
@@ -220,11 +219,9 @@ fn inference_service(
     Custom::object(INFERENCE_SERVICE, metadata, ServiceSpec { predictor })
 }
 
-/// What tells pods apart that are not alike: of everything but their number.
-fn digest(
-    predictor: &Predictor,
-    runtime: Option<&RuntimeSpec>,
-) -> Result<String, serde_json::Error> {
+/// What tells pods apart that are not alike: of everything but their number. The other objects are those
+/// that KServe makes pods of, too: it does not look at them again when they change.
+fn digest(predictor: &Predictor, others: &[Object]) -> Result<String, serde_json::Error> {
     let pods = Predictor {
         min_replicas: 0,
         max_replicas: 0,
@@ -232,7 +229,8 @@ fn digest(
         scale_target: None,
         ..predictor.clone()
     };
-    let digest = Sha256::digest(serde_json::to_vec(&(pods, runtime))?);
+    let bodies: Vec<_> = others.iter().map(|object| &object.body["spec"]).collect();
+    let digest = Sha256::digest(serde_json::to_vec(&(pods, bodies))?);
     Ok(hex::encode(&digest[..8]))
 }
 

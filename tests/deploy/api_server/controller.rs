@@ -133,6 +133,7 @@ pub fn begin(cluster: &mut Cluster, key: &Key) -> Option<String> {
             "metadata": {
                 "name": format!("{name}-{index}"),
                 "labels": template["metadata"]["labels"],
+                "annotations": template["metadata"]["annotations"],
                 "ownerReferences": [owner(&set)],
             },
             "spec": template["spec"],

@@ -26,13 +26,14 @@ pub enum KServe {
 }
 
 const MOMENT: Duration = Duration::from_millis(150);
-/// KServe looks at a change after some time, in which what it said before stands there.
-const LATER: Duration = Duration::from_millis(700);
 
 /// Follows a change of an InferenceService, a step after the other.
 pub async fn serve(cluster: Arc<Mutex<Cluster>>, key: Key) {
-    let kserve = cluster.lock().unwrap().behaviour.kserve;
-    tokio::time::sleep(LATER).await;
+    let (kserve, delay) = {
+        let behaviour = &cluster.lock().unwrap().behaviour;
+        (behaviour.kserve, behaviour.kserve_delay)
+    };
+    tokio::time::sleep(delay).await;
     match kserve {
         KServe::Away => return,
         KServe::Refuses => {

@@ -16,6 +16,7 @@ mod state;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -38,6 +39,8 @@ pub struct Behaviour {
     pub fate: Fate,
     /// What KServe does, where it is installed.
     pub kserve: KServe,
+    /// How long KServe does not look at a change, while what it said before stands there.
+    pub kserve_delay: Duration,
     /// Groups of kinds that somebody installed.
     pub groups: Vec<&'static str>,
     /// Verbs and plural names that are forbidden.
@@ -63,6 +66,7 @@ impl Default for Behaviour {
         Self {
             fate: Fate::Ready,
             kserve: KServe::Works,
+            kserve_delay: Duration::from_millis(700),
             groups: vec!["monitoring.coreos.com/v1"],
             forbidden: Vec::new(),
             denials: Vec::new(),

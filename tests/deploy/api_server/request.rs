@@ -122,15 +122,23 @@ pub async fn handle(
             .forbidden
             .contains(&(verb, plural))
     {
-        let message = format!(
-            "{plural} is forbidden: User \"me\" cannot {verb} resource \"{plural}\" in API group \"\" in the namespace \"models\""
-        );
-        return Refusal::new(403, "Forbidden", message).response();
+        return forbidden(verb, plural);
     }
     let place = match place(&cluster.lock().unwrap(), uri.path()) {
         Ok(place) => place,
         Err(response) => return *response,
     };
+    // Who applies what is not there creates it.
+    if verb == "patch" {
+        let cluster = cluster.lock().unwrap();
+        let is_forbidden = |plural: &str| {
+            let mut forbidden = cluster.behaviour.forbidden.iter();
+            forbidden.any(|rule| *rule == ("create", plural))
+        };
+        if !cluster.objects.contains_key(&place.key()) && is_forbidden(&place.plural) {
+            return forbidden("create", &place.plural);
+        }
+    }
     if verb == "get" && place.plural == "deployments" {
         let is_mute = {
             let mut cluster = cluster.lock().unwrap();
@@ -162,6 +170,13 @@ pub async fn handle(
         Ok(value) => json_response(200, &value),
         Err(refusal) => refusal.response(),
     }
+}
+
+fn forbidden(verb: &str, plural: &str) -> Response {
+    let message = format!(
+        "{plural} is forbidden: User \"me\" cannot {verb} resource \"{plural}\" in API group \"\" in the namespace \"models\""
+    );
+    Refusal::new(403, "Forbidden", message).response()
 }
 
 fn pairs(query: &str) -> BTreeMap<String, String> {

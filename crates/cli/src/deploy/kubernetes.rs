@@ -12,7 +12,7 @@ use mlrs_deploy::{Settings, helm, kserve, manifest, objects};
 use super::arguments::{KubernetesArguments, Target, WaitArguments};
 use super::{print, say};
 use crate::connection::runtime;
-use crate::failure::hinted;
+use crate::failure::{self, hinted};
 use crate::{output, progress};
 
 pub(super) fn run(arguments: &KubernetesArguments) -> anyhow::Result<()> {
@@ -127,19 +127,15 @@ pub(crate) async fn apply(
     };
     // What is left of an earlier one could hold the name of something that the new one is made of.
     let pruned = cluster.prune(&settings.name, &objects).await;
-    if let Ok(pruned) = &pruned {
-        print::applied(&pruned.deleted, done, say)?;
-    }
+    print::applied(&pruned.deleted, done, say)?;
     let waited = wait(&cluster, &settings.name, workload, &arguments.wait, say).await;
-    let pruned = pruned
-        .map_err(anyhow::Error::from)
-        .and_then(|pruned| print::left(&cluster, &settings.name, pruned));
-    match (waited, pruned) {
+    let left = print::left(&cluster, &settings.name, pruned);
+    match (waited, left) {
         (Err(error), Err(other)) => {
-            print::warning(&other.to_string(), None);
+            print::warning(&format!("{other:#}"), failure::hint(&other).as_deref());
             Err(error)
         }
-        (waited, pruned) => waited.and(pruned),
+        (waited, left) => waited.and(left),
     }
 }
 
@@ -167,7 +163,14 @@ pub(crate) async fn wait(
     let waited = cluster.wait(name, workload, settings, &mut show).await;
     bar.finish_and_clear();
     waited?;
-    say(&ready(name, &last))
+    say(&ready(name, &last))?;
+    if last.pods.is_none() {
+        print::warning(
+            &format!("you may not read the Deployment that KServe makes of `{name}`"),
+            Some("KServe says `Ready` while pods of the version before answer, too"),
+        );
+    }
+    Ok(())
 }
 
 /// What there is at the end of a rollout, in a line.

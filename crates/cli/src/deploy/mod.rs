@@ -14,7 +14,7 @@ use arguments::Command;
 pub(crate) use arguments::{Arguments, KubernetesArguments, parsed};
 use kubernetes::Say;
 pub(crate) use kubernetes::apply;
-pub(crate) use print::{fields, unread, wrong};
+pub(crate) use print::{fields, unread};
 
 /// Runs `mlrs deploy`.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -54,7 +54,7 @@ pub(super) fn status(status: &DeploymentStatus, format: OutputFormat) -> anyhow:
     if !status.pods.is_empty() {
         pods(&status.pods)?;
     }
-    for wrong in wrong(status) {
+    for wrong in status.wrong() {
         output::line(&wrong)?;
     }
     status
@@ -74,13 +74,6 @@ fn pods(pods: &[PodStatus]) -> anyhow::Result<()> {
         ]);
     }
     output::line(&table.to_string())
-}
-
-/// What is wrong, a line for each.
-pub(crate) fn wrong(status: &DeploymentStatus) -> Vec<String> {
-    let trouble = status.trouble.iter().map(ToString::to_string);
-    let conditions = status.conditions.iter().map(ToString::to_string);
-    trouble.chain(conditions).collect()
 }
 
 /// What is known of a deployment, but for its pods; what it has not is left out.
@@ -141,7 +134,7 @@ pub(crate) fn unread(kinds: &[String]) {
 /// Says what could not be looked for.
 ///
 /// # Errors
-/// When something is left over.
+/// When something is left over, or not all was looked for.
 pub(crate) fn left(cluster: &Cluster, name: &Name, deleted: Deleted) -> anyhow::Result<()> {
     let (name, namespace) = (name.to_string(), cluster.namespace().to_owned());
     if !deleted.unsought.is_empty() {
@@ -152,6 +145,9 @@ pub(crate) fn left(cluster: &Cluster, name: &Name, deleted: Deleted) -> anyhow::
         );
         let hint = Denial::hint(&deleted.unsought, &name, &namespace);
         warning(&text, Some(&hint));
+    }
+    if let Some(failure) = deleted.failure {
+        return Err(failure.into());
     }
     if deleted.left.is_empty() {
         return Ok(());

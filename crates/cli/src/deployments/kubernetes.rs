@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::input::Input;
 use super::target::{DeploymentTarget, NewDeployment, Update};
 use crate::connection::runtime;
-use crate::deploy::{KubernetesArguments, apply, delete, fields, unread, wrong};
+use crate::deploy::{KubernetesArguments, apply, delete, fields, unread};
 use crate::failure::hinted;
 
 /// The annotation with what was said when a deployment was made: JSON, by names.
@@ -286,7 +286,7 @@ impl DeploymentTarget for Kubernetes {
         let status = self.ask(&[], async |cluster| cluster.status(name).await)?;
         unread(&status.unread);
         let mut known = fields(&status);
-        known.extend(wrong(&status).into_iter().map(|text| ("Trouble", text)));
+        known.extend(status.wrong().into_iter().map(|text| ("Trouble", text)));
         Ok(known)
     }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::trouble::Trouble;
+
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Status {
@@ -96,8 +98,26 @@ impl Condition {
     }
 }
 
+/// What is wrong: the pod, which says most, and then what KServe says.
+pub(super) fn wrong(trouble: Option<&Trouble>, conditions: &[Condition]) -> Vec<String> {
+    let trouble = trouble.map(ToString::to_string);
+    let conditions = conditions.iter().map(ToString::to_string);
+    trouble.into_iter().chain(conditions).collect()
+}
+
+/// What to do about what is wrong with a deployment.
+pub(super) fn remedy(
+    trouble: Option<&Trouble>,
+    conditions: &[Condition],
+    name: &str,
+    namespace: &str,
+) -> Option<String> {
+    let of_pod = trouble.and_then(Trouble::hint);
+    of_pod.or_else(|| hint_of(conditions, name, namespace))
+}
+
 /// What to do about what KServe says of a deployment.
-pub(super) fn hint_of(conditions: &[Condition], name: &str) -> Option<String> {
+fn hint_of(conditions: &[Condition], name: &str, namespace: &str) -> Option<String> {
     let first = conditions.first()?;
     if first.message.as_deref() == Some(NOT_SEEN) {
         let hint = "check that KServe runs: `kubectl get pods --all-namespaces \
@@ -106,7 +126,8 @@ pub(super) fn hint_of(conditions: &[Condition], name: &str) -> Option<String> {
     }
     if first.name == INVALID {
         return Some(format!(
-            "see what KServe says: `kubectl describe inferenceservice {name}`"
+            "see what KServe says: `kubectl describe inferenceservice {name} \
+             --namespace {namespace}`"
         ));
     }
     let is_ingress = |condition: &Condition| condition.name == INGRESS;

@@ -5,11 +5,12 @@
 use kube::api::{DeleteParams, PropagationPolicy};
 
 use super::{Applied, Cluster, ClusterError, Outcome, is_made_for};
+use crate::kserve::INFERENCE_SERVICE;
 use crate::names::Name;
 use crate::objects::{Kind, Object, kinds};
 
 /// What was deleted of a deployment, and what could not be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Deleted {
     /// What is gone.
     pub deleted: Vec<Applied>,
@@ -17,6 +18,8 @@ pub struct Deleted {
     pub unsought: Vec<Denial>,
     /// What is left over, or must be taken to be.
     pub left: Vec<Denial>,
+    /// Why it ended early; the rest was not looked for.
+    pub failure: Option<ClusterError>,
 }
 
 /// A right that was missing.
@@ -56,38 +59,43 @@ impl Denial {
     }
 }
 
+/// Kinds of which nothing may be looked at.
+fn denials(kinds: &[Kind]) -> Vec<Denial> {
+    kinds.iter().map(|kind| Denial::of("get", kind)).collect()
+}
+
 impl Cluster {
     /// Deletes everything that mlrs made for a deployment.
     ///
-    /// Kubernetes' own kinds that may not be looked at are taken to be left over, as every deployment is
-    /// made of them; others, which few deployments have, are not.
+    /// A Deployment and a Service that may not be looked at are taken to be left over, as every
+    /// deployment but KServe's is made of them; other kinds, which few have, are not.
     ///
     /// # Errors
-    /// When there is nothing, or the cluster cannot be asked; deleting again goes on.
+    /// When nothing was found, or the cluster cannot be asked at all.
     pub async fn delete(&self, name: &Name) -> Result<Deleted, ClusterError> {
-        let (mut all, unseen) = self.delete_but(name, &[]).await?;
-        let (unsought, left): (Vec<_>, Vec<_>) =
-            unseen.into_iter().partition(|kind| kind.is_custom);
-        all.unsought = unsought
-            .iter()
-            .map(|kind| Denial::of("get", kind))
-            .collect();
-        all.left
-            .extend(left.iter().map(|kind| Denial::of("get", kind)));
-        if !all.deleted.is_empty() || !all.left.is_empty() {
-            return Ok(all);
-        }
-        if !all.unsought.is_empty() {
-            return Err(ClusterError::Unsought {
-                name: name.to_string(),
-                namespace: self.namespace.clone(),
-                denials: all.unsought,
+        let (mut all, unseen) = self.delete_but(name, &[]).await;
+        if all.deleted.is_empty() && all.left.is_empty() {
+            let (name, namespace) = (name.to_string(), self.namespace.clone());
+            return Err(match all.failure {
+                Some(failure) => failure,
+                None if unseen.is_empty() => ClusterError::NotDeployed { name, namespace },
+                None => ClusterError::Unsought {
+                    name,
+                    namespace,
+                    denials: denials(&unseen),
+                },
             });
         }
-        Err(ClusterError::NotDeployed {
-            name: name.to_string(),
-            namespace: self.namespace.clone(),
-        })
+        let is_of_kserve = all
+            .deleted
+            .iter()
+            .any(|it| it.kind == INFERENCE_SERVICE.kind);
+        let is_needed =
+            |kind: &Kind| !is_of_kserve && ["Deployment", "Service"].contains(&kind.kind);
+        let (left, unsought): (Vec<_>, Vec<_>) = unseen.into_iter().partition(is_needed);
+        all.unsought = denials(&unsought);
+        all.left.extend(denials(&left));
+        Ok(all)
     }
 
     /// Deletes what mlrs made for the deployment earlier and is not among its objects, so that one that
@@ -95,46 +103,48 @@ impl Cluster {
     ///
     /// What may not be looked at is not taken to be left over: whoever applies may look at what he
     /// makes.
-    ///
-    /// # Errors
-    /// When the cluster cannot be asked; pruning again goes on.
-    pub async fn prune(&self, name: &Name, objects: &[Object]) -> Result<Deleted, ClusterError> {
-        let (mut all, unseen) = self.delete_but(name, objects).await?;
-        all.unsought = unseen.iter().map(|kind| Denial::of("get", kind)).collect();
-        Ok(all)
+    pub async fn prune(&self, name: &Name, objects: &[Object]) -> Deleted {
+        let (mut all, unseen) = self.delete_but(name, objects).await;
+        all.unsought = denials(&unseen);
+        all
     }
 
     /// Deletes what mlrs made for a deployment but for some objects; gives also the kinds that may not
     /// be looked at.
-    async fn delete_but(
-        &self,
-        name: &Name,
-        wanted: &[Object],
-    ) -> Result<(Deleted, Vec<Kind>), ClusterError> {
+    async fn delete_but(&self, name: &Name, wanted: &[Object]) -> (Deleted, Vec<Kind>) {
         let mut all = Deleted::default();
         let mut unseen = Vec::new();
         for kind in kinds() {
             if wanted.iter().any(|object| object.kind == kind) {
                 continue;
             }
-            match self.is_there(&kind, name).await {
-                Ok(false) => {}
+            let failure = match self.is_there(&kind, name).await {
+                Ok(false) => None,
                 Ok(true) => match self.delete_one(&kind, name.as_ref()).await {
                     Ok(true) => {
                         let gone = Applied::of(&kind, name.as_ref(), Outcome::Deleted);
                         all.deleted.push(gone);
+                        None
                     }
-                    Ok(false) => {}
+                    Ok(false) => None,
                     Err(error) if error.code() == Some(403) => {
                         all.left.push(Denial::of("delete", &kind));
+                        None
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => Some(error),
                 },
-                Err(error) if error.code() == Some(403) => unseen.push(kind),
-                Err(error) => return Err(error),
+                Err(error) if error.code() == Some(403) => {
+                    unseen.push(kind);
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            if failure.is_some() {
+                all.failure = failure;
+                break;
             }
         }
-        Ok((all, unseen))
+        (all, unseen)
     }
 
     /// Whether mlrs made an object of a kind for a deployment. All that it makes for one has its name, so

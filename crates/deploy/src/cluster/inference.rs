@@ -8,6 +8,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::core::Object;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,7 @@ use tokio::time::Instant;
 use super::condition::{Condition, Status};
 use super::pods::Notes;
 use super::rollout::{Look, PodCounts, Rollout, RolloutError, counts, is_done, number};
+use super::trouble::is_ready;
 use super::{Cluster, ClusterError, ours, resource_of};
 use crate::kserve::{INFERENCE_SERVICE, PODS};
 use crate::names::Name;
@@ -98,6 +101,8 @@ pub(super) struct ServiceLook {
     /// Whether KServe says that it is ready, and its Deployment does not say otherwise.
     pub is_ready: bool,
     pub conditions: Vec<Condition>,
+    /// What tells the pods that it asks for now from others.
+    digest: Option<String>,
 }
 
 impl ServiceLook {
@@ -118,8 +123,32 @@ impl ServiceLook {
             is_current,
             is_ready: status.is_ready() && is_rolled_out && is_current != Some(false),
             conditions: status.unmet(),
+            digest: digest_of(&service.metadata).cloned(),
         }
     }
+
+    /// Takes the word of the pods, where their Deployment may not be read.
+    fn seen(mut self, pods: &[Pod]) -> Self {
+        let here = pods
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        if self.predictor.is_none() && self.digest.is_some() && here.clone().next().is_some() {
+            let is_rolled_out = here.clone().all(|pod| self.is_new(pod) && is_ready(pod));
+            self.is_current = is_rolled_out.then_some(true);
+            self.is_ready &= is_rolled_out;
+        }
+        self
+    }
+
+    /// Whether a pod is one of those that are asked for now, as far as that can be told.
+    pub(super) fn is_new(&self, pod: &Pod) -> bool {
+        let is_alike = self.digest.is_none() || digest_of(&pod.metadata) == self.digest.as_ref();
+        is_alike && pod.metadata.deletion_timestamp.is_none()
+    }
+}
+
+fn digest_of(metadata: &ObjectMeta) -> Option<&String> {
+    metadata.annotations.as_ref()?.get(PODS)
 }
 
 /// Whether KServe made a Deployment of an InferenceService.
@@ -130,14 +159,9 @@ pub(super) fn predictor_of(service: &InferenceService, deployment: &Deployment) 
 
 /// Whether a Deployment was made of an InferenceService as it is now; none if one of them does not say.
 fn is_current(service: &InferenceService, deployment: &Deployment) -> Option<bool> {
-    let asked = service.metadata.annotations.as_ref()?.get(PODS)?;
+    let asked = digest_of(&service.metadata)?;
     let template = &deployment.spec.as_ref()?.template;
-    let made = template
-        .metadata
-        .as_ref()?
-        .annotations
-        .as_ref()?
-        .get(PODS)?;
+    let made = digest_of(template.metadata.as_ref()?)?;
     Some(asked == made)
 }
 
@@ -179,6 +203,10 @@ impl Cluster {
         let service = self.service(name.as_ref()).await?;
         let service = service.ok_or_else(|| RolloutError::Deleted(name.to_string()))?;
         let look = self.of_service(&service, notes).await?;
+        let look = match look.predictor {
+            Some(_) => look,
+            None => look.seen(&self.pods(name, notes).await?),
+        };
         // Where the Deployment does not tell, KServe may speak of what was there before.
         let is_settled = look.is_current.is_some() || begun.elapsed() >= SETTLING;
         let is_done = look.is_ready && is_settled;
@@ -221,15 +249,10 @@ impl Cluster {
         notes: &mut Notes,
     ) -> Result<Option<Deployment>, ClusterError> {
         let predictor = format!("{name}-predictor");
-        match self.typed::<Deployment>().get_opt(&predictor).await {
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                notes.unread(&Kind::of::<Deployment>());
-                Ok(None)
-            }
-            found => found.map_err(|error| {
-                ClusterError::of("read", self.named("Deployment", &predictor), error)
-            }),
-        }
+        let found = self.typed::<Deployment>().get_opt(&predictor).await;
+        notes
+            .readable(&Kind::of::<Deployment>(), found)
+            .map_err(|error| ClusterError::of("read", self.named("Deployment", &predictor), error))
     }
 }
 

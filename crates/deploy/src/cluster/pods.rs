@@ -40,6 +40,21 @@ impl Notes {
         self.unread.insert(kind.resource());
     }
 
+    /// What was found of a kind; nothing, and a note of it, when it may not be read.
+    pub(super) fn readable<T: Default>(
+        &mut self,
+        kind: &Kind,
+        found: kube::Result<T>,
+    ) -> kube::Result<T> {
+        match found {
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                self.unread(kind);
+                Ok(T::default())
+            }
+            found => found,
+        }
+    }
+
     /// The kinds that may not be read, by their plural names and groups.
     pub(super) fn all_unread(self) -> Vec<String> {
         self.unread.into_iter().collect()
@@ -54,16 +69,11 @@ impl Cluster {
         notes: &mut Notes,
     ) -> Result<Option<HorizontalPodAutoscaler>, ClusterError> {
         let autoscalers = self.typed::<HorizontalPodAutoscaler>();
-        match autoscalers.get_opt(name.as_ref()).await {
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                notes.unread(&Kind::of::<HorizontalPodAutoscaler>());
-                Ok(None)
-            }
-            found => found.map_err(|error| {
-                let what = self.named("HorizontalPodAutoscaler", name.as_ref());
-                ClusterError::of("read", what, error)
-            }),
-        }
+        let kind = Kind::of::<HorizontalPodAutoscaler>();
+        let found = autoscalers.get_opt(name.as_ref()).await;
+        notes
+            .readable(&kind, found)
+            .map_err(|error| ClusterError::of("read", self.named(kind.kind, name.as_ref()), error))
     }
 
     /// What keeps a pod of the newest kind from being ready.
@@ -92,7 +102,8 @@ impl Cluster {
         if let Some(deployment) = &look.predictor {
             return self.trouble(name, deployment, notes).await;
         }
-        let pods = self.pods(name, notes).await?;
+        let mut pods = self.pods(name, notes).await?;
+        pods.retain(|pod| look.is_new(pod));
         self.worst(&pods, notes).await
     }
 
@@ -175,14 +186,10 @@ impl Cluster {
         T: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
     {
         let kind = Kind::of::<T>();
-        match self.typed::<T>().list(which).await {
-            Ok(list) => Ok(list.items),
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                notes.unread(&kind);
-                Ok(Vec::new())
-            }
-            Err(error) => Err(ClusterError::of("list", self.all_of(&kind), error)),
-        }
+        let listed = self.typed::<T>().list(which).await;
+        notes
+            .readable(&kind, listed.map(|listed| listed.items))
+            .map_err(|error| ClusterError::of("list", self.all_of(&kind), error))
     }
 }
 
@@ -202,6 +209,7 @@ fn refused_pods(deployment: &Deployment) -> Option<Trouble> {
             "{}-…",
             deployment.metadata.name.as_deref().unwrap_or_default()
         ),
+        namespace: deployment.metadata.namespace.clone().unwrap_or_default(),
         container: None,
         reason: failure
             .reason

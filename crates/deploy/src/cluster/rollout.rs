@@ -12,7 +12,7 @@ use kube::api::{WatchEvent, WatchParams};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::condition::{Condition, hint_of};
+use super::condition::{Condition, remedy, wrong};
 use super::pods::Notes;
 use super::trouble::Trouble;
 use super::{Cluster, ClusterError, Workload};
@@ -56,6 +56,13 @@ pub struct Rollout {
     pub url: Option<String>,
 }
 
+impl Rollout {
+    /// What is wrong, each in a text of its own.
+    pub fn wrong(&self) -> Vec<String> {
+        wrong(self.trouble.as_ref(), &self.conditions)
+    }
+}
+
 /// The pods of a deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PodCounts {
@@ -86,10 +93,12 @@ pub enum RolloutError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// It does not start: a pod that cannot, or something that KServe refuses.
-    #[error("`{name}` does not start: {}", wrong(last).join("; "))]
+    #[error("`{name}` does not start: {}", last.wrong().join("; "))]
     Trouble {
         /// The deployment.
         name: String,
+        /// Its namespace.
+        namespace: String,
         /// Where it is.
         last: Box<Rollout>,
     },
@@ -98,6 +107,8 @@ pub enum RolloutError {
     Timeout {
         /// The deployment.
         name: String,
+        /// Its namespace.
+        namespace: String,
         /// How long.
         waited: Duration,
         /// Where it was last seen.
@@ -113,13 +124,6 @@ pub enum RolloutError {
     Deleted(String),
 }
 
-/// What is wrong: the pod, which says most, and then what KServe says.
-fn wrong(rollout: &Rollout) -> Vec<String> {
-    let trouble = rollout.trouble.iter().map(ToString::to_string);
-    let conditions = rollout.conditions.iter().map(ToString::to_string);
-    trouble.chain(conditions).collect()
-}
-
 /// How far it came, and what is wrong, or why that cannot be told.
 fn so_far(rollout: &Rollout, unread: &[String]) -> String {
     let counted = rollout
@@ -127,7 +131,7 @@ fn so_far(rollout: &Rollout, unread: &[String]) -> String {
         .map(|pods| format!("{} of {} pods are", pods.available, pods.wanted));
     let is_blind = rollout.trouble.is_none() && !unread.is_empty();
     let blind = is_blind.then(|| format!("you may not read {}", unread.join(", ")));
-    let parts = counted.into_iter().chain(wrong(rollout)).chain(blind);
+    let parts = counted.into_iter().chain(rollout.wrong()).chain(blind);
     let all: Vec<String> = parts.collect();
     if all.is_empty() {
         return "nothing is known of its pods".to_owned();
@@ -140,11 +144,18 @@ impl RolloutError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Cluster(error) => error.hint(),
-            Self::Trouble { last, name } | Self::Timeout { last, name, .. } => {
-                let of_pod = last.trouble.as_ref().and_then(Trouble::hint);
-                let of_condition = || hint_of(&last.conditions, name);
-                of_pod.or_else(of_condition).or_else(|| self.last_resort())
+            Self::Trouble {
+                last,
+                name,
+                namespace,
             }
+            | Self::Timeout {
+                last,
+                name,
+                namespace,
+                ..
+            } => remedy(last.trouble.as_ref(), &last.conditions, name, namespace)
+                .or_else(|| self.last_resort()),
             Self::Deleted(_) => None,
         }
     }
@@ -156,9 +167,14 @@ impl RolloutError {
                 source: Some(error),
                 ..
             } => error.hint(),
-            Self::Timeout { name, last, .. } if last.trouble.is_none() => {
-                Some(format!("look again with `mlrs deploy status {name}`"))
-            }
+            Self::Timeout {
+                name,
+                namespace,
+                last,
+                ..
+            } if last.trouble.is_none() => Some(format!(
+                "look again with `mlrs deploy status {name} --namespace {namespace}`"
+            )),
             _ => None,
         }
     }
@@ -221,14 +237,37 @@ impl Cluster {
             if let Some(last) = last.take_if(|_| is_hopeless) {
                 return Err(RolloutError::Trouble {
                     name: name.to_string(),
+                    namespace: self.namespace.clone(),
                     last: Box::new(last),
                 });
             }
             if Instant::now() >= deadline {
-                return Err(late(name, settings.timeout, last, notes, unreachable));
+                return Err(self.late(name, settings.timeout, last, notes, unreachable));
             }
             let until = deadline.min(Instant::now() + LOOK);
             self.changed(name, workload, &version, until).await;
+        }
+    }
+
+    /// Why a rollout is not waited for any longer.
+    fn late(
+        &self,
+        name: &Name,
+        waited: Duration,
+        last: Option<Rollout>,
+        notes: Notes,
+        unreachable: Option<ClusterError>,
+    ) -> RolloutError {
+        match (last, unreachable) {
+            (None, Some(error)) => error.into(),
+            (last, unreachable) => RolloutError::Timeout {
+                name: name.to_string(),
+                namespace: self.namespace.clone(),
+                waited,
+                last: Box::new(last.unwrap_or_default()),
+                unread: notes.all_unread(),
+                source: unreachable.map(Box::new),
+            },
         }
     }
 
@@ -328,26 +367,6 @@ pub(super) fn is_done(deployment: &Deployment, pods: &PodCounts) -> bool {
         && pods.updated == pods.wanted
         && pods.old == 0
         && pods.available >= pods.wanted
-}
-
-/// Why a rollout was not waited for any longer.
-fn late(
-    name: &Name,
-    waited: Duration,
-    last: Option<Rollout>,
-    notes: Notes,
-    unreachable: Option<ClusterError>,
-) -> RolloutError {
-    match (last, unreachable) {
-        (None, Some(error)) => error.into(),
-        (last, unreachable) => RolloutError::Timeout {
-            name: name.to_string(),
-            waited,
-            last: Box::new(last.unwrap_or_default()),
-            unread: notes.all_unread(),
-            source: unreachable.map(Box::new),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -67,9 +67,13 @@ impl Cluster {
     async fn scale_deployment(&self, name: &Name, scale: Scale) -> Result<(), ScaleError> {
         let autoscalers = self.typed::<HorizontalPodAutoscaler>();
         let named = |kind| self.named(kind, name.as_ref());
-        let found = autoscalers.get_opt(name.as_ref()).await;
-        let found = found
-            .map_err(|error| ClusterError::of("read", named("HorizontalPodAutoscaler"), error))?;
+        let found = match (autoscalers.get_opt(name.as_ref()).await, scale) {
+            // Who may not even look at one has made none.
+            (Err(kube::Error::Api(status)), Scale::Replicas(_)) if status.code == 403 => None,
+            (found, _) => found.map_err(|error| {
+                ClusterError::of("read", named("HorizontalPodAutoscaler"), error)
+            })?,
+        };
         let parameters = parameters();
         match (scale, found.is_some()) {
             (Scale::Replicas(_), true) => Err(ScaleError::Autoscaled(name.to_string())),
@@ -99,6 +103,7 @@ impl Cluster {
             }
         }
     }
+
     /// KServe takes the numbers to its autoscaler.
     async fn scale_service(
         &self,

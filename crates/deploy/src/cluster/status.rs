@@ -7,7 +7,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use serde::Serialize;
 
-use super::condition::{Condition, hint_of};
+use super::condition::{Condition, remedy, wrong};
 use super::inference::{InferenceService, ServiceLook, predictor_of};
 use super::pods::Notes;
 use super::rollout::{PodCounts, counts, is_done, least};
@@ -63,10 +63,19 @@ pub struct DeploymentStatus {
 }
 
 impl DeploymentStatus {
+    /// What is wrong, each in a text of its own.
+    pub fn wrong(&self) -> Vec<String> {
+        wrong(self.trouble.as_ref(), &self.conditions)
+    }
+
     /// What to do about what is wrong.
     pub fn hint(&self) -> Option<String> {
-        let of_pod = self.trouble.as_ref().and_then(Trouble::hint);
-        of_pod.or_else(|| hint_of(&self.conditions, &self.name))
+        remedy(
+            self.trouble.as_ref(),
+            &self.conditions,
+            &self.name,
+            &self.namespace,
+        )
     }
 }
 
@@ -173,9 +182,13 @@ impl Cluster {
             });
         let mut found: Vec<DeploymentStatus> = own.chain(served).collect();
         found.sort_by(|one, other| one.name.cmp(&other.name));
+        let unread = notes.all_unread();
+        for status in &mut found {
+            status.unread.clone_from(&unread);
+        }
         Ok(Listed {
             deployments: found,
-            unread: notes.all_unread(),
+            unread,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Why a pod does not start, in words and with a remedy: from its state and its events.
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
 use crate::objects::CONTAINER;
@@ -13,6 +14,9 @@ const MESSAGE_LENGTH: usize = 2000;
 pub struct Trouble {
     /// The pod.
     pub pod: String,
+    /// Its namespace.
+    #[serde(skip)]
+    pub namespace: String,
     /// The container, if it is about one.
     pub container: Option<String>,
     /// Kubernetes' word for it, such as `ImagePullBackOff`.
@@ -39,9 +43,26 @@ impl std::fmt::Display for Trouble {
 }
 
 impl Trouble {
+    fn of(
+        pod: &ObjectMeta,
+        container: Option<&str>,
+        reason: &str,
+        message: Option<&str>,
+        is_lasting: bool,
+    ) -> Self {
+        Self {
+            pod: pod.name.clone().unwrap_or_default(),
+            namespace: pod.namespace.clone().unwrap_or_default(),
+            container: container.map(str::to_owned),
+            reason: reason.to_owned(),
+            message: message.map(shown),
+            is_lasting,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        let pod = &self.pod;
+        let Self { pod, namespace, .. } = self;
         Some(match self.reason.as_str() {
             "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
                 "check that the image is there, and that nodes may pull it (--image-pull-secret)"
@@ -50,7 +71,9 @@ impl Trouble {
             "OOMKilled" => "give it more memory: --resources cpu=…,memory=…".to_owned(),
             "CrashLoopBackOff" | "Error" | "ContainerCannotRun" => {
                 let container = self.container.as_deref().unwrap_or(CONTAINER);
-                format!("see what it wrote: `kubectl logs {pod} -c {container} --previous`")
+                format!(
+                    "see what it wrote: `kubectl logs {pod} -c {container} --previous --namespace {namespace}`"
+                )
             }
             "Unschedulable" => {
                 "ask for less with --resources, or give the cluster another node".to_owned()
@@ -60,7 +83,9 @@ impl Trouble {
             }
             "Unhealthy" => {
                 let container = self.container.as_deref().unwrap_or(CONTAINER);
-                format!("see what it wrote: `kubectl logs {pod} -c {container}`")
+                format!(
+                    "see what it wrote: `kubectl logs {pod} -c {container} --namespace {namespace}`"
+                )
             }
             "FailedCreate" => {
                 "look at the quotas and policies of the namespace, and at the service account"
@@ -73,7 +98,7 @@ impl Trouble {
 
 /// What keeps a pod from being ready; nothing when it is ready, or on its way.
 pub(super) fn of_pod(pod: &Pod, events: &[Event]) -> Option<Trouble> {
-    let name = pod.metadata.name.clone().unwrap_or_default();
+    let about = &pod.metadata;
     let status = pod.status.as_ref()?;
     if is_ready(pod) {
         return None;
@@ -83,30 +108,21 @@ pub(super) fn of_pod(pod: &Pod, events: &[Event]) -> Option<Trouble> {
         .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
         .find(|condition| condition.reason.as_deref() == Some("Unschedulable"));
     if let Some(condition) = unscheduled {
-        return Some(Trouble {
-            pod: name,
-            container: None,
-            reason: "Unschedulable".to_owned(),
-            message: condition.message.as_deref().map(shown),
-            // A node may be on its way.
-            is_lasting: false,
-        });
+        // A node may be on its way.
+        let message = condition.message.as_deref();
+        return Some(Trouble::of(about, None, "Unschedulable", message, false));
     }
     let first = status.init_container_statuses.iter().flatten();
     let then = status.container_statuses.iter().flatten();
     let mut containers = first.chain(then);
     containers
-        .find_map(|container| of_container(&name, container))
-        .or_else(|| of_events(&name, events))
+        .find_map(|container| of_container(about, container))
+        .or_else(|| of_events(about, events))
 }
 
-fn of_container(pod: &str, status: &ContainerStatus) -> Option<Trouble> {
-    let trouble = |reason: &str, message: Option<&str>, is_lasting| Trouble {
-        pod: pod.to_owned(),
-        container: Some(status.name.clone()),
-        reason: reason.to_owned(),
-        message: message.map(shown),
-        is_lasting,
+fn of_container(pod: &ObjectMeta, status: &ContainerStatus) -> Option<Trouble> {
+    let trouble = |reason: &str, message: Option<&str>, is_lasting| {
+        Trouble::of(pod, Some(&status.name), reason, message, is_lasting)
     };
     let state = status.state.as_ref()?;
     if let Some(ended) = state
@@ -164,10 +180,9 @@ fn last_words(ended: &ContainerStateTerminated) -> String {
 }
 
 /// The last warning about a pod.
-fn of_events(pod: &str, events: &[Event]) -> Option<Trouble> {
+fn of_events(pod: &ObjectMeta, events: &[Event]) -> Option<Trouble> {
     let about = events.iter().filter(|event| {
-        event.involved_object.name.as_deref() == Some(pod)
-            && event.type_.as_deref() == Some("Warning")
+        event.involved_object.name == pod.name && event.type_.as_deref() == Some("Warning")
     });
     let last = about.max_by_key(|event| {
         let time = event
@@ -181,13 +196,9 @@ fn of_events(pod: &str, events: &[Event]) -> Option<Trouble> {
     let path = last.involved_object.field_path.as_deref();
     let named = path.and_then(|path| path.split_once('{'));
     let container = named.and_then(|(_, name)| name.strip_suffix('}'));
-    Some(Trouble {
-        pod: pod.to_owned(),
-        container: container.map(str::to_owned),
-        reason: last.reason.clone().unwrap_or_else(|| "Warning".to_owned()),
-        message: last.message.as_deref().map(shown),
-        is_lasting: false,
-    })
+    let reason = last.reason.as_deref().unwrap_or("Warning");
+    let message = last.message.as_deref();
+    Some(Trouble::of(pod, container, reason, message, false))
 }
 
 /// Whether a pod gets requests.
