@@ -7,12 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
+use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::download::{COMPLETE, FileRecord};
 use crate::files::{remove_folder, rename, write_durably};
-use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 
 /// Version of the layout of the index.
 const FORMAT: u32 = 1;

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mlrs_artifacts::{ArtifactPath, Opened, StoreError};
+use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _, BufWriter, SeekFrom};
 
 use crate::plan::{Plan, PlannedFile};
-use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 
 /// Name of the folder with complete files.
 pub const COMPLETE: &str = "artifacts";

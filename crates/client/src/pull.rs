@@ -7,11 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
+use mlrs_mlmodel::disk::{FileError, create_folder, failed};
+
 use crate::connection::ConnectionSettings;
 use crate::download::ProgressCallback;
 use crate::files::{remove_folder, rename};
 use crate::resolver::{ResolveError, Resolved, Resolver};
-use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 
 /// The folder of what is not finished: inside the destination, or beside it with its name in front.
 const STAGING: &str = ".mlrs-pull";

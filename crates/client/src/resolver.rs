@@ -10,6 +10,7 @@ use mlrs_artifacts::{
     OpenStoreError, Server, StoreSettings, Transport, TransportError, local_path_of_file_uri,
     without_secrets,
 };
+use mlrs_mlmodel::disk::{FileError, create_folder};
 
 use crate::cache::CacheEntry;
 use crate::connection::ConnectionSettings;
@@ -20,7 +21,6 @@ use crate::meta;
 use crate::plan::{Origin, Plan, PlanError};
 use crate::registry::{Registry, RegistryError};
 use crate::uri::{ModelUri, UriError, is_logged_model_id};
-use mlrs_mlmodel::disk::{FileError, create_folder};
 
 /// Why a model is not on this machine.
 #[derive(Debug, thiserror::Error)]

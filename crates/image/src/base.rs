@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt as _;
+use mlrs_mlmodel::disk::FileError;
 use oci_client::errors::{DigestError, OciDistributionError};
 use oci_client::manifest::{OciDescriptor, OciImageManifest, OciManifest};
 use oci_client::{Reference, RegistryOperation};
@@ -20,7 +21,6 @@ use crate::platform::Platform;
 use crate::reference::ImageName;
 use crate::registry::{Registry, RegistryError, RegistrySettings};
 use crate::{Progress, Report};
-use mlrs_mlmodel::disk::FileError;
 
 /// A configuration beyond this many bytes is not read.
 const CONFIG_LIMIT: u64 = 8 << 20;

@@ -11,15 +11,14 @@ pub mod scan;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 use mlrs_mlmodel::staging::Partial;
 use serde::{Deserialize, Serialize};
 
 use crate::Report;
-use crate::files::disk_hint;
-use crate::files::write_whole;
 pub(crate) use crate::files::{digest_of, digest_of_file};
+use crate::files::{disk_hint, write_whole};
 use crate::plan::{LayerKind, LayerPlan};
-use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 use pack::{Contents, write_layer};
 
 /// Layers that no image needed for so long are removed.

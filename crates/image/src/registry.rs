@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mlrs_mlmodel::disk::FileError;
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
@@ -19,7 +20,6 @@ use oci_client::{Client, RegistryOperation};
 use crate::files::disk_hint;
 use crate::reference::ImageName;
 use credentials::Credentials;
-use mlrs_mlmodel::disk::FileError;
 
 const USER_AGENT: &str = concat!("mlrs/", env!("CARGO_PKG_VERSION"));
 

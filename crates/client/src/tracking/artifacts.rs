@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mlrs_api::runs::RunInfo;
 pub use mlrs_artifacts::Entry as Artifact;
 use mlrs_artifacts::{ArtifactPath, ArtifactStore, Source, without_secrets};
+use mlrs_mlmodel::disk::{create_folder, failed};
 
 use super::{TrackingClient, TrackingError};
 use crate::download::{COMPLETE, DownloadSettings, Progress, ProgressCallback, fetch};
@@ -15,7 +16,6 @@ use crate::files::remove_folder;
 use crate::locate::locate;
 use crate::plan::{Origin, Plan};
 use crate::uri::ModelUri;
-use mlrs_mlmodel::disk::{create_folder, failed};
 
 /// Files that are uploaded at the same time.
 const UPLOADS: usize = 4;

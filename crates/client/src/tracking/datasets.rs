@@ -11,12 +11,12 @@ use std::path::Path;
 use mlrs_api::Tag;
 use mlrs_api::datasets::{Dataset, DatasetInput, LogInputsRequest, ModelInput};
 use mlrs_api::endpoints::LOG_INPUTS;
+use mlrs_mlmodel::disk::failed;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{ActiveRun, TrackingClient, TrackingError};
 use crate::servers::Side::Tracking;
-use mlrs_mlmodel::disk::failed;
 
 /// The tag of an input that says what it was used for.
 const CONTEXT: &str = "mlflow.data.context";

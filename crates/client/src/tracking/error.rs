@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use mlrs_api::ErrorCode;
 use mlrs_artifacts::{OpenStoreError, PathError, StoreError, TransportError};
 use mlrs_mlmodel::directory::OpenError;
+use mlrs_mlmodel::disk::FileError;
 
 use crate::connection::{ServerUri, SettingsError};
 use crate::download::DownloadError;
@@ -12,7 +13,6 @@ use crate::plan::PlanError;
 use crate::registry::RegistryError;
 use crate::servers::NoServer;
 use crate::uri::UriError;
-use mlrs_mlmodel::disk::FileError;
 
 /// Why a call of the [`TrackingClient`](super::TrackingClient) or of a run failed.
 ///

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
+use mlrs_mlmodel::disk::failed;
 use sha2::{Digest as _, Sha256};
 
 use super::{Facts, LayerError};
 use crate::files::{Hashed, PIECE, Watched, digest_of, digest_of_file};
 use crate::plan::{Content, Entry, LayerPlan};
 use crate::{Progress, Report};
-use mlrs_mlmodel::disk::failed;
 
 /// Changes whenever the same plan would give other bytes: with the compressor, too.
 const FORMAT: &str = "mlrs layer 2";

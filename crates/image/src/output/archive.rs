@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
+use mlrs_mlmodel::disk::{FileError, failed};
 use mlrs_mlmodel::staging::Partial;
 use serde_json::json;
 
@@ -12,7 +13,6 @@ use crate::build::Image;
 use crate::files::{PIECE, Watched, is_same};
 use crate::reference::ImageName;
 use crate::{Progress, Report};
-use mlrs_mlmodel::disk::{FileError, failed};
 
 /// Writes an image to a file, which replaces what is there.
 ///

@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 
 use mlrs_mlmodel::archive;
+use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 use mlrs_mlmodel::staging::Partial;
 
 use super::WriteError;
@@ -17,7 +18,6 @@ use crate::config::{RunConfig, run_config_of};
 use crate::elf::ElfFile;
 use crate::files::write_whole;
 use crate::parts::{BINARY_PATH, LIBRARY_FOLDER, MODEL_PATH, NAME_SERVICES, users};
-use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 
 /// The first line, by which a folder of ours is known.
 const FIRST_LINE: &str =

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mlrs_mlmodel::disk::{create_folder, failed};
 use oci_client::manifest::{ImageIndexEntry, OciImageIndex};
 
 use super::{
@@ -14,7 +15,6 @@ use crate::build::Image;
 use crate::files::{copy_blob, digest_of_file, write_whole};
 use crate::reference::ImageName;
 use crate::{Progress, Report};
-use mlrs_mlmodel::disk::{create_folder, failed};
 
 /// Adds an image to a layout, which is made if it is not there. An image of the same name and tag is
 /// replaced in its index. Of several builds at once, one waits for the other.

@@ -17,13 +17,12 @@ pub use dockerfile::write_context;
 pub use layout::write_layout;
 pub use push::{Pushed, push};
 
+use mlrs_mlmodel::disk::FileError;
 use oci_client::manifest::{ImageIndexEntry, OCI_IMAGE_MEDIA_TYPE, OciImageIndex};
 
 use crate::build::Image;
-use crate::files::disk_hint;
-use crate::files::write_whole;
+use crate::files::{disk_hint, write_whole};
 use crate::reference::ImageName;
-use mlrs_mlmodel::disk::FileError;
 
 /// Why an image cannot be written to the disk.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use http::{HeaderValue, StatusCode};
+use mlrs_mlmodel::disk::FileError;
 use oci_client::RegistryOperation;
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE;
@@ -18,7 +19,6 @@ use crate::layer::Layer;
 use crate::reference::ImageName;
 use crate::registry::{Registry, RegistryError, RegistrySettings};
 use crate::{Progress, Report};
-use mlrs_mlmodel::disk::FileError;
 
 /// What is being done.
 const ACTION: &str = "push";

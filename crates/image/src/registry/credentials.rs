@@ -9,11 +9,11 @@ use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
+use mlrs_mlmodel::disk::FileError;
 
 use super::ask::limited;
 use super::{RegistryError, RegistrySettings};
 use crate::reference::ImageName;
-use mlrs_mlmodel::disk::FileError;
 
 /// What a helper says when it has nothing: a word of the protocol, not of one helper.
 const NOTHING: &str = "credentials not found in native keychain";
