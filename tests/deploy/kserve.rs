@@ -190,6 +190,17 @@ fn who_may_see_the_pods_and_not_their_deployment_asks_the_pods() {
     server.change(|behaviour| behaviour.fate = Fate::Ready);
     let ended = terminal.quietly(&apply("registry.example.com/iris:3"), b"");
     assert_eq!(ended.code, 0, "{}", ended.errors);
+    // They say enough: KServe's word is not all that is known.
+    assert!(
+        ended.output.contains("iris is ready: 1 pod, "),
+        "{}",
+        ended.output
+    );
+    assert!(
+        !ended.errors.contains("KServe makes of"),
+        "{}",
+        ended.errors
+    );
 }
 
 #[test]

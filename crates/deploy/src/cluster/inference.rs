@@ -127,17 +127,30 @@ impl ServiceLook {
         }
     }
 
-    /// Takes the word of the pods, where their Deployment may not be read.
-    fn seen(mut self, pods: &[Pod]) -> Self {
-        let here = pods
-            .iter()
-            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        if self.predictor.is_none() && self.digest.is_some() && here.clone().next().is_some() {
-            let is_rolled_out = here.clone().all(|pod| self.is_new(pod) && is_ready(pod));
-            self.is_current = is_rolled_out.then_some(true);
-            self.is_ready &= is_rolled_out;
+    /// Takes the word of the pods, where their Deployment may not be read. Without any there is nothing
+    /// to go by.
+    fn seen(self, pods: &[Pod], least: u32) -> Self {
+        let here = |pod: &&Pod| pod.metadata.deletion_timestamp.is_none();
+        let (new, old): (Vec<&Pod>, Vec<&Pod>) =
+            pods.iter().filter(here).partition(|pod| self.is_new(pod));
+        if self.digest.is_none() || (new.is_empty() && old.is_empty()) {
+            return self;
         }
-        self
+        let available = new.iter().filter(|pod| is_ready(pod));
+        let counted = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let pods = PodCounts {
+            wanted: counted(new.len()).max(least),
+            updated: counted(new.len()),
+            available: counted(available.count()),
+            old: counted(old.len()),
+        };
+        let is_rolled_out = pods.old == 0 && pods.available == pods.wanted;
+        Self {
+            pods: Some(pods),
+            is_current: is_rolled_out.then_some(true),
+            is_ready: self.is_ready && is_rolled_out,
+            ..self
+        }
     }
 
     /// Whether a pod is one of those that are asked for now, as far as that can be told.
@@ -202,11 +215,7 @@ impl Cluster {
     ) -> Result<Look, RolloutError> {
         let service = self.service(name.as_ref()).await?;
         let service = service.ok_or_else(|| RolloutError::Deleted(name.to_string()))?;
-        let look = self.of_service(&service, notes).await?;
-        let look = match look.predictor {
-            Some(_) => look,
-            None => look.seen(&self.pods(name, notes).await?),
-        };
+        let look = self.of_service(name, &service, notes).await?;
         // Where the Deployment does not tell, KServe may speak of what was there before.
         let is_settled = look.is_current.is_some() || begun.elapsed() >= SETTLING;
         let is_done = look.is_ready && is_settled;
@@ -233,13 +242,18 @@ impl Cluster {
     /// How an InferenceService is, with what KServe made of it.
     pub(super) async fn of_service(
         &self,
+        name: &Name,
         service: &InferenceService,
         notes: &mut Notes,
     ) -> Result<ServiceLook, ClusterError> {
-        let name = service.metadata.name.as_deref().unwrap_or_default();
-        let predictor = self.predictor(name, notes).await?;
+        let predictor = self.predictor(name.as_ref(), notes).await?;
         let predictor = predictor.filter(|deployment| predictor_of(service, deployment));
-        Ok(ServiceLook::of(service, predictor))
+        let look = ServiceLook::of(service, predictor);
+        if look.predictor.is_some() {
+            return Ok(look);
+        }
+        let pods = self.pods(name, notes).await?;
+        Ok(look.seen(&pods, service.spec.predictor.least()))
     }
 
     /// The Deployment that KServe makes of an InferenceService; none when it may not be read.

@@ -208,7 +208,7 @@ impl Cluster {
                 status
             }
             Found::Service(service) => {
-                let look = self.of_service(&service, &mut notes).await?;
+                let look = self.of_service(name, &service, &mut notes).await?;
                 let mut status = self.summary_of_service(&service, &look);
                 if !status.ready {
                     status.trouble = self.trouble_of_service(name, &look, &mut notes).await?;
