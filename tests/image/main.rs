@@ -13,6 +13,7 @@ mod bases;
 mod build;
 mod commands;
 mod compose;
+mod crates;
 mod dashboard;
 mod debian;
 mod deployments;
