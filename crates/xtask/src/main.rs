@@ -3,14 +3,21 @@
 //! `cargo xtask test` prepares what the tests need and runs all of them; `cargo xtask differential`
 //! compares the built binary with MLflow and writes the report; `cargo xtask bench serve`,
 //! `cargo xtask bench tracking` and `cargo xtask bench image` measure.
-#![expect(clippy::print_stdout, reason = "a command line talks to its user")]
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a command line talks to its user"
+)]
 
 mod bench;
 mod docker;
 mod environment;
+mod failures;
+mod machine;
 mod test;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +38,10 @@ enum Task {
         /// Run only the tests whose names contain this
         #[arg(long, value_name = "TEXT")]
         filter: Option<String>,
+        /// Arguments of Cargo that choose what is tested, such as `-p mlrs-tests --test image`; the whole
+        /// workspace unless given
+        #[arg(last = true, value_name = "TARGET")]
+        targets: Vec<String>,
     },
     /// Compare the answers of the built binary with MLflow's
     Differential {
@@ -60,12 +71,24 @@ enum Bench {
     Memory(bench::serve::MemoryOptions),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+/// A failure is told in words: a stack trace of this program helps nobody who runs a test.
+fn main() -> ExitCode {
+    match done(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn done(task: Task) -> anyhow::Result<()> {
+    match task {
         Task::Test {
             require_all,
             filter,
-        } => test::all(require_all, filter.as_deref()),
+            targets,
+        } => test::all(require_all, filter.as_deref(), &targets),
         Task::Differential { report } => test::differential(report.as_deref()),
         Task::Bench {
             what: Bench::Serve(options),

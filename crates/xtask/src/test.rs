@@ -10,6 +10,8 @@ use crate::docker::{DockerEngine, docker_engine};
 use crate::environment::{
     azurite, helm, kserve, kubernetes_models, onnxruntime_library, python, run,
 };
+use crate::failures::Failures;
+use crate::machine::tell_lacks;
 
 /// What the tests are told of this machine.
 struct Surroundings {
@@ -102,8 +104,10 @@ impl Surroundings {
     }
 }
 
-/// Runs every test.
-pub fn all(require_all: bool, filter: Option<&str>) -> anyhow::Result<()> {
+/// Runs the tests: of the whole workspace, or of the targets that these arguments of Cargo choose. One that
+/// fails does not end the run.
+pub fn all(require_all: bool, filter: Option<&str>, targets: &[String]) -> anyhow::Result<()> {
+    tell_lacks();
     let surroundings = Surroundings::prepare()?;
     if require_all && !surroundings.missing.is_empty() {
         bail!(
@@ -115,12 +119,18 @@ pub fn all(require_all: bool, filter: Option<&str>) -> anyhow::Result<()> {
     run(surroundings
         .cargo(require_all)
         .args(["build", "--package", "mlrs"]))?;
-    let tests = workspace_tests(&surroundings, require_all, filter);
+    let mut failures = Failures::default();
+    let tests = run_tests(&mut failures, filter, targets, || {
+        surroundings.cargo(require_all)
+    });
     let left_out = surroundings.left_out();
     for line in &left_out {
         println!("{line}");
     }
     tests?;
+    if let Some(summary) = failures.summary() {
+        bail!(summary);
+    }
     if require_all && !left_out.is_empty() {
         bail!("{} things could not be tested", left_out.len());
     }
@@ -128,23 +138,30 @@ pub fn all(require_all: bool, filter: Option<&str>) -> anyhow::Result<()> {
 }
 
 /// Documentation tests first, so that the last line is the summary of the main run.
-fn workspace_tests(
-    surroundings: &Surroundings,
-    require_all: bool,
+fn run_tests(
+    failures: &mut Failures,
     filter: Option<&str>,
+    targets: &[String],
+    cargo: impl Fn() -> Command,
 ) -> anyhow::Result<()> {
-    if filter.is_none() {
-        let mut documented = surroundings.cargo(require_all);
-        run(documented.args(["test", "--workspace", "--doc", "--quiet"]))?;
+    if filter.is_none() && targets.is_empty() {
+        let arguments = ["test", "--workspace", "--doc", "--no-fail-fast"];
+        failures.run(cargo().args(arguments).arg("--quiet"))?;
     }
-    let mut command = surroundings.cargo(require_all);
-    if has_nextest() {
+    let mut command = cargo();
+    let has_nextest = has_nextest();
+    if has_nextest {
         // A filter may leave packages without tests, and a young workspace may have none at all.
-        command.args(["nextest", "run", "--workspace", "--no-tests=pass"]);
+        command.args(["nextest", "run", "--no-fail-fast", "--no-tests=pass"]);
     } else {
-        command.args(["test", "--workspace", "--lib", "--bins", "--tests"]);
+        command.args(["test", "--no-fail-fast"]);
     }
-    run(command.args(filter))
+    match (targets, has_nextest) {
+        ([], true) => command.arg("--workspace"),
+        ([], false) => command.args(["--workspace", "--lib", "--bins", "--tests"]),
+        (targets, _) => command.args(targets),
+    };
+    failures.run(command.args(filter))
 }
 
 /// Compares the binary with MLflow, or writes the report of how they differ.
