@@ -17,6 +17,7 @@ mod client;
 mod client_rust;
 mod commands;
 mod compare;
+mod costly;
 mod database;
 mod desk;
 mod endpoints;

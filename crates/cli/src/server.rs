@@ -11,7 +11,7 @@ use clap::Args;
 use mlrs_artifacts::{CloudSettings, open_direct};
 use mlrs_http::{BrowserGuard, ServerSettings};
 use mlrs_store::rules::{HostPolicy, SourcePattern, Truncate};
-use mlrs_store_sql::SqlStore;
+use mlrs_store_sql::{DatabaseUri, SqlStore};
 use mlrs_tracking::{Artifacts, GraphqlLimits, Pages, Stores, TrackingSettings, TrackingState};
 
 use crate::database::{self, DatabaseArguments, DestinationArguments};
@@ -74,6 +74,15 @@ pub(crate) struct Arguments {
     /// Seconds that requests in flight may take to finish after SIGTERM
     #[arg(long, default_value_t = 25, env = "MLRS_DRAIN", value_name = "SECONDS")]
     drain: u64,
+    /// Seconds that a request may take of the database; what costs more is refused
+    #[arg(
+        long,
+        default_value_t = 30,
+        env = "MLRS_STATEMENT_TIMEOUT",
+        value_parser = clap::value_parser!(u64).range(1..=86_400),
+        value_name = "SECONDS"
+    )]
+    statement_timeout: u64,
     /// Cut values of params and tags that are too long, instead of refusing them
     #[arg(
         long,
@@ -308,10 +317,15 @@ impl Arguments {
             return Ok(None);
         }
         let uri = self.database.uri()?;
-        let tracking = SqlStore::open(&uri, self.artifacts.root()).await?;
+        let timeout = Duration::from_secs(self.statement_timeout);
+        let open = async |uri: &DatabaseUri| {
+            let store = SqlStore::open(uri, self.artifacts.root()).await?;
+            anyhow::Ok(store.with_statement_timeout(timeout))
+        };
+        let tracking = open(&uri).await?;
         let registry = match &self.registry_store_uri {
             Some(text) if *text != self.database.backend_store_uri => {
-                SqlStore::open(&database::uri(text)?, self.artifacts.root()).await?
+                open(&database::uri(text)?).await?
             }
             _ => tracking.clone(),
         };

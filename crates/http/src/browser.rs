@@ -25,7 +25,7 @@ const WRONG_ORIGIN: &str = "Cross-origin request blocked. \
      If pages of that origin may use the server, start it with --cors-allowed-origins and the origin.";
 
 /// Paths that anybody may ask for: load balancers use names of their own.
-const OPEN: [&str; 2] = ["/health", "/version"];
+const OPEN: [&str; 3] = ["/health", "/ready", "/version"];
 
 /// Which hosts and origins a server takes.
 #[derive(Clone, Debug)]

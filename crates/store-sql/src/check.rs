@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::open::OpenError;
+use crate::pool::Share;
 use crate::postgres::Postgres;
 pub use crate::schema::State;
 use crate::schema::look;
@@ -22,7 +23,7 @@ pub async fn check(uri: &DatabaseUri) -> Result<State, OpenError> {
         }
         DatabaseUri::Postgres(uri) => {
             let database = Postgres::new(uri).map_err(|error| failed(Box::new(error)))?;
-            let found = Arc::new(database).read(look).await;
+            let found = Arc::new(database).read(Share::All, None, look).await;
             found.map_err(|error| failed(Box::new(error)))
         }
     }

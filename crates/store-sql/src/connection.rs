@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use mlrs_store::StoreError;
 
+use crate::watch::Watch;
+
 /// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SqlError {
@@ -19,6 +21,9 @@ pub enum SqlError {
     /// A value that this database cannot hold or compare.
     #[error("the database does not take the value")]
     Value(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It took longer than it may, or nobody waits for it any more.
+    #[error("the statement was ended")]
+    Ended,
     /// The database is locked, full, stopping or gone; it may come back.
     #[error("the database cannot be used at the moment")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -31,6 +36,7 @@ impl From<SqlError> for StoreError {
     fn from(error: SqlError) -> Self {
         match error {
             SqlError::Unavailable(_) | SqlError::Conflict(_) => Self::Unavailable(Box::new(error)),
+            SqlError::Ended => Self::TooLong,
             SqlError::Value(cause) => Self::invalid(format!(
                 "The database cannot take a value of the request: {cause}"
             )),
@@ -208,15 +214,21 @@ pub(crate) trait Transactions: Connection + Sized {
     /// Undoes an open transaction, if there is one.
     fn undo(&mut self);
 
+    /// Ends statements when the watch says so, from now on; without one they run to their end.
+    fn watch(&mut self, watch: Option<&Watch>);
+
     /// Runs work in the transaction that has begun, and ends it: with its failure nothing stays.
     ///
     /// # Errors
-    /// When the work fails, or the end of the transaction.
+    /// When the work fails, is ended by the watch, or the end of the transaction fails.
     fn finish<T>(
         &mut self,
+        watch: &Watch,
         work: impl FnOnce(&mut dyn Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.watch(Some(watch));
         let outcome = work(self);
+        self.watch(None);
         if outcome.is_err() {
             self.undo();
             return outcome;

@@ -228,7 +228,7 @@ impl ExperimentStore for SqlStore {
         &self,
         search: ExperimentSearch,
     ) -> Result<Page<Experiment>, StoreError> {
-        self.read(move |connection| search::experiments::run(connection, &search))
+        self.search(move |connection| search::experiments::run(connection, &search))
             .await
     }
 

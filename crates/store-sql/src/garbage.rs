@@ -351,7 +351,7 @@ fn erase_experiment(connection: &mut dyn Connection, id: i64) -> Result<(), Stor
 #[async_trait]
 impl GarbageStore for SqlStore {
     async fn garbage(&self, query: GarbageQuery) -> Result<Garbage, StoreError> {
-        self.read(move |connection| garbage(connection, &query))
+        self.search(move |connection| garbage(connection, &query))
             .await
     }
 

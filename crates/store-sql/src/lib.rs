@@ -2,8 +2,9 @@
 //!
 //! The statements are written once, against [`connection::Connection`], a narrow synchronous view of
 //! a database; `sqlite` and `postgres` are two. A piece of work is a closure over such a connection:
-//! it runs in one transaction, on a thread of its own, to its end, whether or not somebody still waits
-//! for it.
+//! it runs in one transaction, on a thread of its own. What reads ends with its client or at the
+//! deadline of the store ([`SqlStore::with_statement_timeout`]); what writes is left out if its client
+//! is gone before it begins, and ends at the deadline.
 //! Statements are built by [`statement::Statement`], which takes text of the program only: what a
 //! user sent is always a bound value.
 //!
@@ -34,6 +35,7 @@ pub mod statement;
 #[cfg(test)]
 mod statement_count;
 pub mod uri;
+mod watch;
 
 pub use open::{OpenError, SqlStore};
 pub use schema::REVISION;

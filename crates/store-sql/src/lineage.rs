@@ -222,7 +222,7 @@ impl LineageStore for SqlStore {
     }
 
     async fn datasets(&self, experiment_ids: Vec<i64>) -> Result<Vec<DatasetSummary>, StoreError> {
-        self.read(move |connection| datasets_of(connection, &experiment_ids))
+        self.search(move |connection| datasets_of(connection, &experiment_ids))
             .await
     }
 }

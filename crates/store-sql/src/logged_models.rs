@@ -320,7 +320,7 @@ impl LoggedModelStore for SqlStore {
         &self,
         search: LoggedModelSearch,
     ) -> Result<Page<LoggedModel>, StoreError> {
-        self.read(move |connection| search::logged_models::run(connection, &search))
+        self.search(move |connection| search::logged_models::run(connection, &search))
             .await
     }
 

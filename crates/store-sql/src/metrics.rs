@@ -91,7 +91,7 @@ fn of_runs(
 #[async_trait]
 impl MetricStore for SqlStore {
     async fn metric_history(&self, query: MetricQuery) -> Result<Page<Metric>, StoreError> {
-        self.read(move |connection| history(connection, &query))
+        self.search(move |connection| history(connection, &query))
             .await
     }
 
@@ -101,7 +101,7 @@ impl MetricStore for SqlStore {
         key: String,
         limit: u64,
     ) -> Result<Vec<MetricWithRunId>, StoreError> {
-        self.read(move |connection| of_runs(connection, &run_ids, &key, limit))
+        self.search(move |connection| of_runs(connection, &run_ids, &key, limit))
             .await
     }
 
@@ -112,7 +112,7 @@ impl MetricStore for SqlStore {
         steps: Option<(i64, i64)>,
         points: u64,
     ) -> Result<Vec<MetricWithRunId>, StoreError> {
-        self.read(move |connection| {
+        self.search(move |connection| {
             let series = Series {
                 run_ids: &run_ids,
                 key: &key,

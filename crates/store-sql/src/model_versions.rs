@@ -319,7 +319,7 @@ impl ModelVersionStore for SqlStore {
         &self,
         search: ModelVersionSearch,
     ) -> Result<Page<ModelVersion>, StoreError> {
-        self.read(move |connection| search::registry::versions(connection, &search))
+        self.search(move |connection| search::registry::versions(connection, &search))
             .await
     }
 

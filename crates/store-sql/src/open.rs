@@ -2,10 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use mlrs_store::StoreError;
+use async_trait::async_trait;
+use mlrs_store::{StoreError, StoreHealth};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, first};
+use crate::pool::Share;
 use crate::postgres::Postgres;
 use crate::schema::{self, Found, REVISION};
 use crate::sqlite::Sqlite;
@@ -77,6 +80,7 @@ impl OpenError {
 pub struct SqlStore {
     database: Database,
     artifact_root: Arc<str>,
+    timeout: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -109,6 +113,7 @@ impl SqlStore {
         let store = Self {
             database: Database::open(uri).map_err(&failed)?,
             artifact_root: artifact_root.into(),
+            timeout: None,
         };
         let root = artifact_root.to_owned();
         let found = store
@@ -125,6 +130,19 @@ impl SqlStore {
         }
     }
 
+    /// The same store, in which a request gets at most so much of the database's time. Without it,
+    /// which is right for commands that go through everything, work takes as long as it takes.
+    #[must_use]
+    pub fn with_statement_timeout(self, timeout: Duration) -> Self {
+        if let Database::Postgres(database) = &self.database {
+            database.forget_connections();
+        }
+        Self {
+            timeout: Some(timeout),
+            ..self
+        }
+    }
+
     /// Runs work that changes something; it is durable when this returns.
     pub(crate) async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
     where
@@ -132,25 +150,54 @@ impl SqlStore {
         W: Fn(&mut dyn Connection) -> Result<T, StoreError> + Send + 'static,
     {
         match &self.database {
-            Database::Sqlite(database) => database.write(work).await,
-            Database::Postgres(database) => database.write(work).await,
+            Database::Sqlite(database) => database.write(self.timeout, work).await,
+            Database::Postgres(database) => database.write(self.timeout, work).await,
         }
     }
 
-    /// Runs work that only reads, on one state of the database.
+    /// Runs work that only reads, on one state of the database, and costs little.
     pub(crate) async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: Fn(&mut dyn Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        self.read_with(Share::All, work).await
+    }
+
+    /// Runs work that only reads and may cost much: some connections are left to what costs little.
+    pub(crate) async fn search<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: Fn(&mut dyn Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.read_with(Share::Searches, work).await
+    }
+
+    async fn read_with<T, W>(&self, share: Share, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: Fn(&mut dyn Connection) -> Result<T, StoreError> + Send + 'static,
+    {
         match &self.database {
-            Database::Sqlite(database) => database.read(work).await,
-            Database::Postgres(database) => database.read(work).await,
+            Database::Sqlite(database) => database.read(share, self.timeout, work).await,
+            Database::Postgres(database) => database.read(share, self.timeout, work).await,
         }
     }
 
     pub(crate) fn artifact_root(&self) -> Arc<str> {
         Arc::clone(&self.artifact_root)
+    }
+}
+
+#[async_trait]
+impl StoreHealth for SqlStore {
+    async fn check_readable(&self) -> Result<(), StoreError> {
+        self.read(|connection| {
+            // The schema's revision: one row that is always there.
+            let sql = "SELECT version_num FROM alembic_version";
+            first(connection, sql, &[], |row| row.string(0)).map(|_| ())
+        })
+        .await
     }
 }
 

@@ -291,7 +291,7 @@ impl RegisteredModelStore for SqlStore {
         &self,
         search: RegisteredModelSearch,
     ) -> Result<Page<RegisteredModel>, StoreError> {
-        self.read(move |connection| search::registry::models(connection, &search))
+        self.search(move |connection| search::registry::models(connection, &search))
             .await
     }
 

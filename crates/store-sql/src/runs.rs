@@ -346,7 +346,7 @@ impl RunStore for SqlStore {
     }
 
     async fn search_runs(&self, search: RunSearch) -> Result<Page<Run>, StoreError> {
-        self.read(move |connection| search::runs::run(connection, &search))
+        self.search(move |connection| search::runs::run(connection, &search))
             .await
     }
 

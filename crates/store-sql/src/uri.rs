@@ -12,6 +12,9 @@ use url::form_urlencoded;
 /// How long making a connection may take where the address does not say.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// When a system first looks whether the other side of a silent connection is there, unless told.
+const SYSTEM_KEEPALIVE: Duration = Duration::from_hours(2);
+
 /// Where a database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseUri {
@@ -171,6 +174,7 @@ fn postgres(rest: &str) -> Result<DatabaseUri, UriError> {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
     }
+    keep_alive(&mut config);
     if config.get_application_name().is_none() {
         config.application_name("mlrs");
     }
@@ -184,6 +188,23 @@ fn postgres(rest: &str) -> Result<DatabaseUri, UriError> {
         encryption,
         root_certificates,
     })))
+}
+
+/// Lets a connection end whose other side is gone, where the address does not say when: the system
+/// would take two hours to find out.
+fn keep_alive(config: &mut Config) {
+    if config.get_keepalives_idle() == SYSTEM_KEEPALIVE {
+        config.keepalives_idle(Duration::from_secs(30));
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(Duration::from_secs(10));
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(3);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(Duration::from_mins(1));
+    }
 }
 
 /// The driver's cause names the part, and holds no value.
@@ -258,6 +279,14 @@ mod tests {
         assert_eq!(uri.root_certificates(), Some(&PathBuf::from("/etc/ca.pem")));
         assert_eq!(uri.name(), "db.example/tracking");
         assert!(!format!("{uri:?}").contains("p@ss"));
+
+        assert_eq!(uri.config.get_keepalives_idle(), Duration::from_secs(30));
+        let told = parsed("postgresql://h/d?keepalives_idle=60&tcp_user_timeout=5");
+        assert_eq!(told.config.get_keepalives_idle(), Duration::from_mins(1));
+        assert_eq!(
+            told.config.get_tcp_user_timeout(),
+            Some(&Duration::from_secs(5))
+        );
 
         let socket = parsed("postgresql:///tracking?host=/var/run/postgresql&user=mlflow");
         assert_eq!(

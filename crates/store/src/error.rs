@@ -112,6 +112,12 @@ pub enum StoreError {
         "This endpoint is disabled: the server runs with --artifacts-only. Start it without to track runs and models."
     )]
     ArtifactsOnly,
+    /// What was asked for needs more of the database than a request gets. The same request would
+    /// need as much again, so it is the request's fault.
+    #[error(
+        "the request needs more time of the database than this server gives one, and was ended: narrow the filter, name fewer experiments, or ask for smaller pages"
+    )]
+    TooLong,
     /// The database cannot be used now; it may be later.
     #[error("the database cannot be used at the moment")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -154,7 +160,7 @@ impl StoreError {
             | Self::RunNotActive { .. }
             | Self::NoAlias(_)
             | Self::ParamsChanged { .. } => ErrorCode::InvalidParameterValue,
-            Self::NoLoggedModelOfMetrics(_) => ErrorCode::BadRequest,
+            Self::NoLoggedModelOfMetrics(_) | Self::TooLong => ErrorCode::BadRequest,
             Self::NoExperiment(_)
             | Self::NoExperimentNamed(_)
             | Self::NoRun(_)

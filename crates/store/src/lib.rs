@@ -21,5 +21,6 @@ pub use error::{ParamChange, StoreError};
 pub use traits::{
     Batch, ExperimentStore, LineageStore, LoggedModelStore, MetricQuery, MetricStore,
     ModelVersionStore, NewExperiment, NewLoggedModel, NewModelVersion, NewRegisteredModel, NewRun,
-    Page, RegisteredModelStore, RegistryStore, RunStore, RunUpdate, Stage, TrackingStore,
+    Page, RegisteredModelStore, RegistryStore, RunStore, RunUpdate, Stage, StoreHealth,
+    TrackingStore,
 };

@@ -426,18 +426,28 @@ pub trait ModelVersionStore: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
-/// All that a model registry keeps.
-pub trait RegistryStore: RegisteredModelStore + ModelVersionStore {}
+/// Whether a store can be used.
+#[async_trait]
+pub trait StoreHealth: Send + Sync {
+    /// Reads next to nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be read now.
+    async fn check_readable(&self) -> Result<(), StoreError>;
+}
 
-impl<T: RegisteredModelStore + ModelVersionStore> RegistryStore for T {}
+/// All that a model registry keeps.
+pub trait RegistryStore: RegisteredModelStore + ModelVersionStore + StoreHealth {}
+
+impl<T: RegisteredModelStore + ModelVersionStore + StoreHealth> RegistryStore for T {}
 
 /// All that a tracking server keeps.
 pub trait TrackingStore:
-    ExperimentStore + RunStore + MetricStore + LoggedModelStore + LineageStore
+    ExperimentStore + RunStore + MetricStore + LoggedModelStore + LineageStore + StoreHealth
 {
 }
 
 impl<T> TrackingStore for T where
-    T: ExperimentStore + RunStore + MetricStore + LoggedModelStore + LineageStore
+    T: ExperimentStore + RunStore + MetricStore + LoggedModelStore + LineageStore + StoreHealth
 {
 }

@@ -138,11 +138,45 @@ impl Postgres {
     /// # Errors
     /// When it does not run.
     pub fn kill(&self) -> Result<(), Error> {
+        run(Command::new("kill").args(["-KILL", &self.first_process()?]))
+    }
+
+    /// Stops every process of the server where it is, until [`Postgres::thaw`]: connections stay
+    /// open, and nothing is answered.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn freeze(&self) -> Result<(), Error> {
+        self.signal_all("-STOP")
+    }
+
+    /// Lets the server go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn thaw(&self) -> Result<(), Error> {
+        self.signal_all("-CONT")
+    }
+
+    fn signal_all(&self, signal: &str) -> Result<(), Error> {
+        let first = self.first_process()?;
+        // Its children first would let it start new ones.
+        let children = Command::new("ps")
+            .args(["-o", "pid=", "--ppid", &first])
+            .output()
+            .map_err(|source| Error::io("list the processes of PostgreSQL", source))?;
+        let children = String::from_utf8_lossy(&children.stdout).into_owned();
+        let mut kill = Command::new("kill");
+        run(kill
+            .args([signal, &first])
+            .args(children.split_whitespace()))
+    }
+
+    fn first_process(&self) -> Result<String, Error> {
         let path = self.data().join("postmaster.pid");
         let text = std::fs::read_to_string(&path)
             .map_err(|source| Error::io("read `postmaster.pid`", source))?;
-        let process = text.lines().next().unwrap_or_default();
-        run(Command::new("kill").args(["-KILL", process]))
+        Ok(text.lines().next().unwrap_or_default().to_owned())
     }
 
     /// Makes a database, and gives its address.

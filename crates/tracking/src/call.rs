@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use http::Method;
 use http::request::Parts;
-use mlrs_http::{ApiError, EndpointAnswers, ErrorCode, RequestId, answer, body};
+use mlrs_http::{ApiError, EndpointAnswers, ErrorCode, Permit, RequestId, answer, body};
 use mlrs_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -159,7 +159,8 @@ where
 {
     let (head, sent) = request.into_parts();
     let work = async {
-        let request = read(&state, &head, sent).await?;
+        // The body counts until the request is done: what waits for the database holds its content.
+        let (request, _permit) = read(&state, &head, sent).await?;
         let answered = handler(state.clone(), request).await.map_err(Into::into)?;
         serde_json::to_vec(&answered)
             .map_err(|error| Refused::Store(StoreError::Internal(Box::new(error))))
@@ -205,9 +206,9 @@ async fn read<T: DeserializeOwned>(
     state: &TrackingState,
     head: &Parts,
     sent: axum::body::Body,
-) -> Result<T, Refused> {
+) -> Result<(T, Option<Permit>), Refused> {
     if head.method == Method::GET || head.method == Method::HEAD {
-        return Ok(sent::query(head.uri.query().unwrap_or_default())?);
+        return Ok((sent::query(head.uri.query().unwrap_or_default())?, None));
     }
     if let Err(error) = sent::check_content_type(&head.method, &head.headers) {
         body::discard(&head.headers, sent).await;
@@ -215,5 +216,5 @@ async fn read<T: DeserializeOwned>(
     }
     let read = body::read(&head.headers, sent, state.limits(), state.budget()).await;
     let admitted = read.map_err(|error| Refused::Http(error.into()))?;
-    Ok(sent::body(&admitted.bytes)?)
+    Ok((sent::body(&admitted.bytes)?, Some(admitted.permit)))
 }

@@ -2,6 +2,7 @@
 //! stands beside it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -28,6 +29,9 @@ use crate::state::TrackingState;
 /// The MLflow version whose API is spoken; `/version` answers it.
 pub const MLFLOW_VERSION: &str = "3.17.2";
 
+/// How long the databases may take to show that they can be read: who asks waits a few seconds.
+const READY_WITHIN: Duration = Duration::from_secs(2);
+
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -43,6 +47,7 @@ pub fn router(state: TrackingState, prefix: &str, guard: Option<BrowserGuard>) -
     let router = table
         .into_router()
         .route("/health", get(health))
+        .route("/ready", get(ready))
         .route("/version", get(version))
         .route("/metrics", get(scrape))
         .fallback(unknown)
@@ -260,6 +265,31 @@ fn web_pages(routes: Routes) -> Routes {
 
 async fn health(id: RequestId) -> Response {
     answer::plain(&id, TEXT, Bytes::from_static(b"OK"))
+}
+
+/// Whether the server can do its work: MLflow has no such endpoint, and its `/health` knows only that
+/// there is a process.
+async fn ready(State(state): State<TrackingState>, id: RequestId) -> Response {
+    let checked = tokio::time::timeout(READY_WITHIN, state.check_stores()).await;
+    let cause = match checked {
+        Ok(Ok(())) => {
+            return answer::plain(
+                &id,
+                answer::JSON,
+                Bytes::from_static(b"{\"ready\": true}\n"),
+            );
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it does not answer in time".to_owned(),
+    };
+    tracing::warn!(cause, "the server is not ready");
+    ApiError::new(
+        ErrorCode::TemporarilyUnavailable,
+        "the database cannot be used at the moment",
+    )
+    .with_retry_after(1)
+    .with_request_id(id)
+    .into_response()
 }
 
 async fn version(id: RequestId) -> Response {

@@ -121,6 +121,15 @@ impl TrackingState {
         Ok(&*self.stores()?.registry)
     }
 
+    /// Reads a little of each database; a server of artifacts alone has none.
+    pub(crate) async fn check_stores(&self) -> Result<(), StoreError> {
+        let Some(stores) = &self.0.stores else {
+            return Ok(());
+        };
+        stores.tracking.check_readable().await?;
+        stores.registry.check_readable().await
+    }
+
     fn stores(&self) -> Result<&Stores, StoreError> {
         self.0.stores.as_ref().ok_or(StoreError::ArtifactsOnly)
     }

@@ -5,8 +5,10 @@
 //! a hop to another thread.
 
 use std::borrow::Borrow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::TryStreamExt as _;
@@ -17,7 +19,13 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Statement};
 
+use super::tls::Connector;
 use crate::connection::{Connection, Dialect, EachRow, Row, SqlError, Transactions, Value};
+use crate::watch::{Ended, Watch};
+
+/// How long a statement that was to end may take to do so. One that takes longer belongs to a server
+/// that does not answer.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Statements that a connection keeps prepared; beyond them it begins anew.
 const MOST_PREPARED: usize = 256;
@@ -34,6 +42,13 @@ pub(super) struct PostgresConnection {
     client: Client,
     events: Events,
     prepared: HashMap<Prepared, Statement>,
+    connector: Connector,
+    /// What ends statements of the work that goes on.
+    watch: Option<Watch>,
+    /// How long a statement beside that work may take, such as `COMMIT`.
+    limit: Option<Duration>,
+    /// Whether something may still be on its way: such a connection is not used again.
+    is_spoilt: Cell<bool>,
 }
 
 /// A statement and the types of its values.
@@ -57,15 +72,29 @@ impl Events {
     }
 
     /// Runs a future to its end, and meanwhile what was spawned.
-    pub(super) fn wait<T>(
-        &self,
-        future: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, SqlError> {
+    fn drive<T>(&self, future: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
         match &self.0 {
-            Some(runtime) => runtime.block_on(future).map_err(|error| failed(&error)),
+            Some(runtime) => runtime.block_on(future),
             // Only while it is dropped.
             None => Err(SqlError::Unavailable("the connection has ended".into())),
         }
+    }
+
+    /// The same, for at most so long.
+    pub(super) fn wait<T>(
+        &self,
+        limit: Option<Duration>,
+        future: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, SqlError> {
+        self.drive(async {
+            let outcome = match limit {
+                None => future.await,
+                Some(limit) => tokio::time::timeout(limit, future)
+                    .await
+                    .map_err(|_| silent())?,
+            };
+            outcome.map_err(|error| failed(&error))
+        })
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
@@ -81,6 +110,11 @@ impl Drop for Events {
             runtime.shutdown_background();
         }
     }
+}
+
+/// A server that does not answer.
+fn silent() -> SqlError {
+    SqlError::Unavailable("the database does not answer".into())
 }
 
 /// What kind of failure it is. Its details may hold values of a request, so they are left behind.
@@ -116,6 +150,8 @@ fn failed(error: &tokio_postgres::Error) -> SqlError {
         {
             SqlError::Value(cause)
         }
+        // By this server, or by a time limit of the database's own.
+        code if *code == SqlState::QUERY_CANCELED => SqlError::Ended,
         code if is_passing(code) => SqlError::Unavailable(cause),
         _ => SqlError::Other(cause),
     }
@@ -140,23 +176,71 @@ impl PostgresConnection {
         client: Client,
         transport: impl Future<Output = ()> + Send + 'static,
         events: Events,
+        connector: Connector,
+        limit: Option<Duration>,
     ) -> Self {
         events.spawn(transport);
         Self {
             client,
             events,
             prepared: HashMap::new(),
+            connector,
+            watch: None,
+            limit,
+            is_spoilt: Cell::new(false),
         }
     }
 
-    /// Whether the other side is gone.
+    /// Whether it can be used no more: the other side is gone, or does not answer.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.is_spoilt.get()
     }
 
     /// Runs statements that take no values, separated by `;`.
     pub(super) fn run_all(&mut self, sql: &str) -> Result<(), SqlError> {
-        self.events.wait(self.client.batch_execute(sql))
+        self.wait(self.client.batch_execute(sql))
+    }
+
+    /// Runs a statement that takes no values, for at most so long.
+    pub(super) fn run_within(
+        &mut self,
+        limit: Option<Duration>,
+        sql: &str,
+    ) -> Result<(), SqlError> {
+        let outcome = self.events.wait(limit, self.client.batch_execute(sql));
+        self.is_spoilt.set(self.is_spoilt.get() || outcome.is_err());
+        outcome
+    }
+
+    /// Waits for the server, no longer than the watch allows.
+    fn wait<T>(
+        &self,
+        future: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, SqlError> {
+        let Some(watch) = &self.watch else {
+            let outcome = self.events.wait(self.limit, future);
+            if matches!(outcome, Err(SqlError::Unavailable(_))) {
+                self.is_spoilt.set(true);
+            }
+            return outcome;
+        };
+        self.events.drive(async {
+            let mut future = std::pin::pin!(future);
+            let ended = tokio::select! {
+                biased;
+                outcome = &mut future => return outcome.map_err(|error| failed(&error)),
+                ended = watch.end() => ended,
+            };
+            // The request to end may come late, and would then end the next statement.
+            self.is_spoilt.set(true);
+            tracing::info!(because = ?ended, "a statement is ended");
+            let token = self.client.cancel_token();
+            let both = async { tokio::join!(self.connector.cancel(&token), future).1 };
+            match tokio::time::timeout(GRACE, both).await {
+                Err(_) if ended == Ended::TooLong => Err(silent()),
+                Ok(_) | Err(_) => Err(SqlError::Ended),
+            }
+        })
     }
 
     fn prepare<'v, V: Borrow<Value<'v>>>(
@@ -175,9 +259,7 @@ impl PostgresConnection {
             self.prepared.clear();
         }
         let text = numbered(sql);
-        let statement = self
-            .events
-            .wait(self.client.prepare_typed(&text, &key.types))?;
+        let statement = self.wait(self.client.prepare_typed(&text, &key.types))?;
         self.prepared.insert(key, statement.clone());
         Ok(statement)
     }
@@ -255,6 +337,10 @@ impl Transactions for PostgresConnection {
             tracing::warn!(%error, "a transaction could not be undone; its connection has ended");
         }
     }
+
+    fn watch(&mut self, watch: Option<&Watch>) {
+        self.watch = watch.cloned();
+    }
 }
 
 impl Connection for PostgresConnection {
@@ -264,8 +350,7 @@ impl Connection for PostgresConnection {
 
     fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, SqlError> {
         let statement = self.prepare(sql, values)?;
-        self.events
-            .wait(self.client.execute_raw(&statement, values))
+        self.wait(self.client.execute_raw(&statement, values))
     }
 
     fn execute_rows(
@@ -297,7 +382,7 @@ impl Connection for PostgresConnection {
             let sent = statements
                 .iter()
                 .map(|(statement, values)| self.client.execute_raw(statement, values.iter()));
-            self.events.wait(try_join_all(sent))?;
+            self.wait(try_join_all(sent))?;
         }
     }
 
@@ -320,7 +405,7 @@ impl Connection for PostgresConnection {
             }
             Ok(())
         };
-        self.events.wait(read)?;
+        self.wait(read)?;
         refused.map_or(Ok(()), Err)
     }
 }

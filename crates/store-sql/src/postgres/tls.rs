@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{CancelToken, Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::uri::{Encryption, PostgresUri};
@@ -35,6 +35,7 @@ pub enum TlsError {
 }
 
 /// Makes connections, encrypted or not.
+#[derive(Clone)]
 pub(super) struct Connector(Option<MakeRustlsConnect>);
 
 /// What carries the messages of a connection until it ends.
@@ -69,6 +70,19 @@ impl Connector {
                 let (client, connection) = config.connect(tls.clone()).await?;
                 Ok((client, Box::pin(async move { ended(connection.await) })))
             }
+        }
+    }
+}
+
+impl Connector {
+    /// Asks the server to end the statement of a connection.
+    pub(super) async fn cancel(&self, token: &CancelToken) {
+        let asked = match &self.0 {
+            None => token.cancel_query(NoTls).await,
+            Some(tls) => token.cancel_query(tls.clone()).await,
+        };
+        if let Err(error) = asked {
+            tracing::warn!(%error, "the database cannot be asked to end a statement");
         }
     }
 }

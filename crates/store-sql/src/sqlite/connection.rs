@@ -5,6 +5,10 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, Statement, ToSql};
 
 use crate::connection::{Connection, Dialect, EachRow, Row, SqlError, Transactions, Value};
+use crate::watch::Watch;
+
+/// Steps of a statement between two looks at the watch: some tens of microseconds.
+const STEPS: i32 = 1000;
 
 /// A connection, used by one thread at a time.
 pub(crate) struct SqliteConnection {
@@ -20,6 +24,7 @@ pub(crate) fn failed(error: rusqlite::Error) -> SqlError {
     ];
     match code {
         Some(code) if unique.contains(&code.extended_code) => SqlError::Unique(Box::new(error)),
+        Some(code) if code.code == ErrorCode::OperationInterrupted => SqlError::Ended,
         Some(code) if is_passing(code.code) => SqlError::Unavailable(Box::new(error)),
         _ => SqlError::Other(Box::new(error)),
     }
@@ -36,7 +41,6 @@ fn is_passing(code: ErrorCode) -> bool {
             | ErrorCode::CannotOpen
             | ErrorCode::ReadOnly
             | ErrorCode::OutOfMemory
-            | ErrorCode::OperationInterrupted
     )
 }
 
@@ -61,6 +65,14 @@ impl Transactions for SqliteConnection {
             && let Err(error) = self.run("ROLLBACK")
         {
             tracing::error!(%error, "a transaction could not be undone");
+        }
+    }
+
+    fn watch(&mut self, watch: Option<&Watch>) {
+        let ended = watch.cloned().map(|watch| move || watch.ended().is_some());
+        // It fails only on a connection of another thread's.
+        if let Err(error) = self.inner.progress_handler(STEPS, ended) {
+            tracing::error!(%error, "statements of a connection cannot be ended");
         }
     }
 }

@@ -15,7 +15,8 @@ use mlrs_store::StoreError;
 use rusqlite::OpenFlags;
 
 use crate::connection::{Connection, Transactions as _};
-use crate::pool::Pool;
+use crate::pool::{Pool, Share};
+use crate::watch::Watch;
 use connection::SqliteConnection;
 use writer::Writer;
 
@@ -60,26 +61,35 @@ impl Sqlite {
     }
 
     /// Runs work that changes something; it is durable when this returns.
-    pub(crate) async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
+    pub(crate) async fn write<T, W>(
+        &self,
+        timeout: Option<Duration>,
+        work: W,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: Fn(&mut dyn Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.writer.run(work).await
+        self.writer.run(timeout, work).await
     }
 
     /// Runs work that only reads, on one state of the database.
-    pub(crate) async fn read<T, W>(self: &Arc<Self>, work: W) -> Result<T, StoreError>
+    pub(crate) async fn read<T, W>(
+        self: &Arc<Self>,
+        share: Share,
+        timeout: Option<Duration>,
+        work: W,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: Fn(&mut dyn Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let database = Arc::clone(self);
         self.readers
-            .run(move || {
+            .run(share, timeout, move |watch| {
                 let mut connection = database.reader()?;
                 connection.run("BEGIN")?;
-                let outcome = connection.finish(work);
+                let outcome = connection.finish(watch, work);
                 database.readers.put_back(connection);
                 outcome
             })
@@ -100,7 +110,7 @@ pub(crate) fn look<T>(
 ) -> Result<T, StoreError> {
     let mut connection = reader_of(path)?;
     connection.run("BEGIN")?;
-    connection.finish(work)
+    connection.finish(&Watch::timed(None), work)
 }
 
 /// A connection that changes nothing of a file that is there.

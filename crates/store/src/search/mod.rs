@@ -21,6 +21,12 @@ pub use registry::{ModelVersionSearch, RegisteredModelSearch, RegistryClause, Re
 pub use runs::{RunClause, RunOrder};
 pub use typed::TextTest;
 
+/// Bytes of one pattern of `LIKE` or `ILIKE`.
+pub const PATTERN_BYTES: usize = 1024;
+/// Bytes of all patterns of a filter together: each row may be compared with all of them, byte by
+/// byte.
+pub const ALL_PATTERN_BYTES: usize = 8192;
+
 /// Comparisons joined with `AND` and `OR`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Filter<T> {

@@ -11,7 +11,7 @@
 
 use crate::error::StoreError;
 use crate::search::lexer::{Placed, Token, shown, tokens};
-use crate::search::{Filter, Operator};
+use crate::search::{ALL_PATTERN_BYTES, Filter, Operator, PATTERN_BYTES};
 
 /// Parentheses within parentheses.
 const DEEPEST: usize = 32;
@@ -106,6 +106,8 @@ struct Parser<'a> {
     tokens: Vec<Placed<'a>>,
     position: usize,
     comparisons: usize,
+    /// Bytes of the patterns so far.
+    patterns: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -115,6 +117,7 @@ impl<'a> Parser<'a> {
             tokens: tokens(text)?,
             position: 0,
             comparisons: 0,
+            patterns: 0,
         })
     }
 
@@ -232,11 +235,52 @@ impl<'a> Parser<'a> {
                 shown(if value.is_empty() { "nothing" } else { value })
             )));
         };
+        if let (Operator::Like | Operator::ILike, Value::Text(pattern)) = (operator, &value) {
+            self.check_pattern(&identifier, operator, pattern)?;
+        }
         Ok(Comparison {
             identifier,
             operator,
             value,
         })
+    }
+
+    /// Each row may be compared with every pattern, byte by byte, so both have a limit.
+    fn check_pattern(
+        &mut self,
+        identifier: &Identifier,
+        operator: Operator,
+        pattern: &str,
+    ) -> Result<(), StoreError> {
+        let (key, operator) = (&identifier.key, operator.text());
+        if pattern.len() > PATTERN_BYTES {
+            return Err(StoreError::invalid(format!(
+                "The pattern of `{} {operator}` has {} bytes; a pattern may have {PATTERN_BYTES}",
+                shown(key),
+                pattern.len()
+            )));
+        }
+        self.patterns += pattern.len();
+        if self.patterns > ALL_PATTERN_BYTES {
+            return Err(StoreError::invalid(format!(
+                "The patterns of the filter string have more than {ALL_PATTERN_BYTES} bytes \
+                 together, from that of `{} {operator}` on: use fewer or shorter ones",
+                shown(key)
+            )));
+        }
+        let escapes = pattern
+            .chars()
+            .rev()
+            .take_while(|last| *last == '\\')
+            .count();
+        if escapes % 2 == 1 {
+            return Err(StoreError::invalid(format!(
+                "The pattern of `{} {operator}` ends with a single `\\`, which makes the next \
+                 character literal: write `\\\\` for one backslash",
+                shown(key)
+            )));
+        }
+        Ok(())
     }
 
     fn identifier(&mut self) -> Result<Identifier, StoreError> {
@@ -495,6 +539,14 @@ mod tests {
         let long = vec!["a.b=1"; 300].join(" and ");
         assert!(parsed(&long).contains("more than 200 comparisons"));
         assert!(parsed(&"a".repeat(2 << 20)).contains("longer than"));
+        let like = |length: usize| format!("tags.big LIKE '{}'", "a".repeat(length));
+        assert!(parsed(&like(1024)).starts_with("tags:bigLIKE"));
+        let refused = "error: The pattern of `big LIKE` has 1025 bytes; a pattern may have 1024";
+        assert_eq!(parsed(&like(1025)), refused);
+        let many = vec![like(1000); 9].join(" OR ");
+        assert!(parsed(&many).contains("more than 8192 bytes together"));
+        assert!(parsed("a.b ILIKE 'x\\'").contains("ends with a single"));
+        assert_eq!(parsed("a.b LIKE 'x\\\\'"), "a:bLIKE'x\\\\'");
     }
 
     #[test]
