@@ -18,6 +18,7 @@ mod dashboard;
 mod debian;
 mod deployments;
 mod failures;
+mod locales;
 mod outputs;
 mod platform;
 mod registries;

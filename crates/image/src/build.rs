@@ -1,6 +1,6 @@
 //! From files to an image: [`build`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::thread::ScopedJoinHandle;
 
@@ -11,9 +11,10 @@ use crate::base::{Base, BaseError};
 use crate::config::{self, Description, Texts};
 use crate::elf::{Closure, ElfError, ElfFile, closure};
 use crate::layer::{Layer, LayerCache, LayerError};
+use crate::locale::{self, LOCALE_FOLDER, LocaleError};
 use crate::output::WriteError;
 use crate::parts;
-use crate::plan::LayerPlan;
+use crate::plan::{Content, LayerPlan};
 use crate::platform::Platform;
 
 /// ONNX Runtime, for the image.
@@ -36,6 +37,10 @@ pub struct BuildSettings {
     pub root: PathBuf,
     /// ONNX Runtime, if the model needs it.
     pub engine: Option<Engine>,
+    /// The locales that ONNX Runtime needs for the model.
+    pub locales: BTreeSet<String>,
+    /// The folders that these are looked for in, in this order.
+    pub locale_folders: Vec<PathBuf>,
     /// The model directory; an image without one takes a model that is mounted.
     pub model: Option<PathBuf>,
     /// What the layers are put on, instead of a system layer.
@@ -53,6 +58,9 @@ pub enum BuildError {
     /// The model cannot be packed.
     #[error(transparent)]
     Model(#[from] ArchiveError),
+    /// A locale that the model needs cannot be taken along.
+    #[error(transparent)]
+    Locale(#[from] LocaleError),
     /// A layer cannot be made.
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -76,6 +84,7 @@ impl BuildError {
         match self {
             Self::Elf(error) => error.hint().map(str::to_owned),
             Self::Model(error) => error.hint().map(str::to_owned),
+            Self::Locale(error) => error.hint(),
             Self::Layer(error) => error.hint().map(str::to_owned),
             Self::Base(error) => error.hint(),
             Self::Write(error) => error.hint().map(str::to_owned),
@@ -192,16 +201,32 @@ fn plans(
             }
             None => only_in(whole, &binary),
         };
-        plans.push(parts::engine(
-            &engine.library,
-            engine.version.as_deref(),
-            &own,
-        ));
+        let mut plan = parts::engine(&engine.library, engine.version.as_deref(), &own);
+        for (path, content) in locale_files(settings)? {
+            plan.file(&format!("{LOCALE_FOLDER}/{path}"), content, 0o644);
+        }
+        plans.push(plan);
     }
     if let Some(model) = &settings.model {
         plans.push(parts::model(model)?);
     }
     Ok((plans, warnings))
+}
+
+/// The files of the locales that the engine needs, by their paths below the folder of locales.
+pub(crate) fn locale_files(
+    settings: &BuildSettings,
+) -> Result<Vec<(String, Content)>, LocaleError> {
+    let mut files = Vec::new();
+    for name in &settings.locales {
+        let found = locale::files(name, &settings.locale_folders)?;
+        files.extend(
+            found
+                .into_iter()
+                .map(|(file, content)| (format!("{name}/{file}"), content)),
+        );
+    }
+    Ok(files)
 }
 
 /// The libraries that the first needs and the second has not, and never the loader's other name.

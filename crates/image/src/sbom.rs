@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::build::Image;
 use crate::debian::Packages;
 use crate::files::{digest_of, digest_of_file};
+use crate::locale::LOCALE_FOLDER;
 use crate::parts::ENGINE_PATH;
 use crate::plan::{Content, Entry, LayerKind, LayerPlan};
 
@@ -220,6 +221,9 @@ fn system_components(files: Vec<Packed>, system: &Packages, root: &Path) -> Vec<
         };
         let name = match (&file.content, owner) {
             (_, Some(owner)) => owner.name.clone(),
+            _ if file.path.starts_with(LOCALE_FOLDER.trim_start_matches('/')) => {
+                "locales".to_owned()
+            }
             (Content::Bytes(_), None) => "image-configuration".to_owned(),
             (Content::File(_), None) => file.path.rsplit('/').next().unwrap_or_default().to_owned(),
         };

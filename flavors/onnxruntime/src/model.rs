@@ -39,6 +39,20 @@ struct Recipe {
 const UNLOADABLE: &str = "if a download or a copy was cut short or left files out, fetch the model again; \
      for operators that are too new, run `mlrs onnxruntime install --version` with a newer version";
 
+/// How the engine says that the machine lacks a locale; its name follows, and a colon.
+const NO_LOCALE: &str = "Failed to construct locale with name:";
+
+/// What to do when the machine lacks a locale that an operator needs.
+fn locale_hint(reason: &str) -> Option<String> {
+    let (_, rest) = reason.split_once(NO_LOCALE)?;
+    let name = rest.split(':').next().unwrap_or_default();
+    let language = name.split(['.', '@']).next().unwrap_or_default();
+    Some(format!(
+        "this machine has no locale `{name}`: make it with `localedef -i {language} -f UTF-8 {name}` \
+         (Debian: package `locales`), or export the model with the locale `C.UTF-8`"
+    ))
+}
+
 impl OnnxModel {
     pub fn load(
         engine: Arc<Engine>,
@@ -129,7 +143,8 @@ impl Recipe {
                 "{reason}: it has a type of value that the binding does not know"
             )),
         };
-        Err(refusal.with_hint(UNLOADABLE))
+        let hint = locale_hint(&refusal.reason).unwrap_or_else(|| UNLOADABLE.to_owned());
+        Err(refusal.with_hint(hint))
     }
 
     fn builder(&self) -> ort::Result<SessionBuilder> {

@@ -5,15 +5,19 @@ mod describe;
 mod print;
 mod target;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use mlrs_backend::ModelSource;
 use mlrs_image::elf::ElfFile;
 use mlrs_image::layer::LayerCache;
 use mlrs_image::registry::RegistrySettings;
 use mlrs_image::sbom::{self, BillFacts};
-use mlrs_image::{Base, BuildSettings, Engine, Image, ImageName, Platform, Report};
+use mlrs_image::{Base, BuildSettings, Engine, Image, ImageName, LOCALE_FOLDER, Platform, Report};
+use mlrs_mlmodel::onnx::OnnxError;
+use mlrs_mlmodel::{ModelDirectory, onnx};
 
 pub(crate) use arguments::{BuildArguments, PartArguments};
 pub(crate) use target::docker_host;
@@ -136,6 +140,8 @@ struct Chosen {
     flavor: Option<String>,
     backend: Option<&'static str>,
     engine: Option<Engine>,
+    /// The locales that ONNX Runtime needs for it.
+    locales: BTreeSet<String>,
     /// Why the image has less than it might.
     warning: Option<String>,
 }
@@ -184,6 +190,8 @@ impl<'a> Work<'a> {
                 .as_ref()
                 .map(|source| source.directory.path.clone()),
             engine: chosen.engine.take(),
+            locales: std::mem::take(&mut chosen.locales),
+            locale_folders: locale_folders(&parts.sysroot),
             binary,
             platform: Some(platform),
             root: parts.sysroot.clone(),
@@ -213,15 +221,16 @@ impl<'a> Work<'a> {
         let candidates = library.here.candidates(parts.cache.folder().ok());
         let options = library.here.options(1, 1);
         let loaded = engine::load(&library.here, &candidates, &source.directory, &options)?;
-        let engine = match loaded.backend {
-            "onnxruntime" => Some(library.for_image?),
-            _ => None,
+        let (engine, locales) = match loaded.backend {
+            "onnxruntime" => (Some(library.for_image?), locales(&source.directory)?),
+            _ => (None, BTreeSet::new()),
         };
         Ok(Chosen {
             source: Some(source),
             flavor: Some(loaded.flavor),
             backend: Some(loaded.backend),
             engine,
+            locales,
             warning: None,
         })
     }
@@ -237,8 +246,36 @@ fn generic(engine: anyhow::Result<Engine>) -> Chosen {
         flavor: None,
         backend: None,
         engine: engine.ok(),
+        locales: BTreeSet::new(),
         warning,
     }
+}
+
+/// The locales that the operators of an ONNX model need.
+fn locales(directory: &ModelDirectory) -> anyhow::Result<BTreeSet<String>> {
+    let Some(configuration) = directory.manifest.flavors.get("onnx") else {
+        return Ok(BTreeSet::new());
+    };
+    let source = ModelSource {
+        directory: directory.path.clone(),
+        flavor: "onnx".to_owned(),
+        configuration: configuration.clone(),
+    };
+    match onnx::locales_of(&source.file("data", "model.onnx")?) {
+        // The engine has loaded it, so that it is of the engine's own format.
+        Err(OnnxError::NotOnnx { .. }) => Ok(BTreeSet::new()),
+        found => Ok(found?),
+    }
+}
+
+/// Where the GNU C library looks for locales: for programs of this machine first where `LOCPATH` says.
+fn locale_folders(root: &Path) -> Vec<PathBuf> {
+    let said = std::env::var_os("LOCPATH").filter(|_| root == Path::new("/"));
+    let said = said.iter().flat_map(std::env::split_paths);
+    let usual = root.join(LOCALE_FOLDER.trim_start_matches('/'));
+    said.filter(|folder| folder.is_absolute())
+        .chain([usual])
+        .collect()
 }
 
 /// ONNX Runtime: the library that goes into the image, and the arguments that find one for this

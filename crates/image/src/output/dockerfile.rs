@@ -13,21 +13,30 @@ use mlrs_mlmodel::disk::{FileError, create_folder, failed};
 use mlrs_mlmodel::staging::Partial;
 
 use super::WriteError;
-use crate::build::{BuildError, BuildSettings};
+use crate::build::{BuildError, BuildSettings, locale_files};
 use crate::config::{RunConfig, run_config_of};
 use crate::elf::ElfFile;
 use crate::files::write_whole;
+use crate::locale::LOCALE_FOLDER;
 use crate::parts::{BINARY_PATH, LIBRARY_FOLDER, MODEL_PATH, NAME_SERVICES, users};
+use crate::plan::Content;
 
 /// The first line, by which a folder of ours is known.
 const FIRST_LINE: &str =
     "# Made by mlrs: an image that serves a model. Build it with `docker build`.\n";
 
 /// What is sent to Docker, and nothing else that may lie in the folder.
-const IGNORED: &str = "*\n!bin\n!lib\n!model\n";
+const IGNORED: &str = "*\n!bin\n!lib\n!locale\n!model\n";
 
 /// What the folder holds, in the order in which it is put there.
-const PARTS: [&str; 5] = ["bin", "lib", "model", ".dockerignore", "Dockerfile"];
+const PARTS: [&str; 6] = [
+    "bin",
+    "lib",
+    "locale",
+    "model",
+    ".dockerignore",
+    "Dockerfile",
+];
 
 /// Writes the folder; what was written here before is replaced, and nothing else in it is touched.
 ///
@@ -96,6 +105,17 @@ fn fill(settings: &BuildSettings, folder: &Path) -> Result<(), BuildError> {
             &folder.join("lib/libonnxruntime.so"),
             0o755,
         )?;
+        // Docker copies no folder that is not there.
+        if !settings.locales.is_empty() {
+            readable_folder(&folder.join("locale"))?;
+        }
+        for (path, content) in locale_files(settings)? {
+            let to = folder.join("locale").join(path);
+            match content {
+                Content::File(file) => copy(&file, &to, 0o644)?,
+                Content::Bytes(bytes) => write(&bytes, &to, 0o644)?,
+            }
+        }
     }
     if let Some(model) = &settings.model {
         for item in archive::items(model)? {
@@ -127,6 +147,16 @@ fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), WriteError> {
     Ok(())
 }
 
+/// Writes a file, with permissions of its own.
+fn write(bytes: &[u8], to: &Path, mode: u32) -> Result<(), WriteError> {
+    if let Some(above) = to.parent() {
+        readable_folder(above)?;
+    }
+    std::fs::write(to, bytes).map_err(failed("write", to))?;
+    set_mode(to, mode).map_err(failed("write", to))?;
+    Ok(())
+}
+
 /// Makes a folder that everybody may look into.
 fn readable_folder(path: &Path) -> Result<(), WriteError> {
     create_folder(path)?;
@@ -154,6 +184,9 @@ fn dockerfile(settings: &BuildSettings, loader: Option<&str>, config: &RunConfig
     let _ = writeln!(text, "COPY bin/mlrs {BINARY_PATH}");
     if has_engine {
         let _ = writeln!(text, "COPY lib/ {LIBRARY_FOLDER}/");
+        if !settings.locales.is_empty() {
+            let _ = writeln!(text, "COPY locale/ {LOCALE_FOLDER}/");
+        }
     }
     if settings.model.is_some() {
         let _ = writeln!(text, "COPY model/ {MODEL_PATH}/");

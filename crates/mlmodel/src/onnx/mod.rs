@@ -4,6 +4,7 @@
 //! its paths must stay in its folder, what they name must be there and as long as the tensors say.
 
 mod error;
+mod locales;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use prost::Message as _;
 
 pub use error::OnnxError;
+pub use locales::{locales, locales_of};
 
 use crate::signature::shorten;
 

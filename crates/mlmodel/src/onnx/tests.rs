@@ -46,6 +46,7 @@ fn tensors_are_found_wherever_they_are() {
     let place = |name: &str| tensor(name, 2, vec![entry("location", &format!("{name}.bin"))]);
     let attribute = |attribute| wire::Node {
         attributes: vec![attribute],
+        ..wire::Node::default()
     };
     let sparse = wire::SparseTensor {
         values: Some(place("values")),
@@ -193,6 +194,7 @@ fn graphs_in_graphs_end_somewhere() {
         };
         graph.nodes.push(wire::Node {
             attributes: vec![attribute],
+            ..wire::Node::default()
         });
         // Written from the inside out by hand would be shorter; the encoder itself recurses.
         if graph.encoded_len() > 4_000 {

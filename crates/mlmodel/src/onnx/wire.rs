@@ -1,4 +1,4 @@
-//! The few fields of `onnx.proto` that tell where tensors lie. Everything else is passed over while it
+//! The few fields of `onnx.proto` that tell where tensors lie, and which locale an operator needs. Everything else is passed over while it
 //! is read, weights too; nesting is bounded by the decoder.
 //!
 //! Numbers of fields: <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
@@ -50,6 +50,8 @@ pub(super) struct Graph {
 /// `NodeProto`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Node {
+    #[prost(string, tag = "4")]
+    pub operator: String,
     #[prost(message, repeated, tag = "5")]
     pub attributes: Vec<Attribute>,
 }
@@ -57,10 +59,18 @@ pub(super) struct Node {
 /// `AttributeProto`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Attribute {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(int64, tag = "3")]
+    pub number: i64,
+    #[prost(bytes = "vec", tag = "4")]
+    pub text: Vec<u8>,
     #[prost(message, optional, tag = "5")]
     pub tensor: Option<Tensor>,
     #[prost(message, optional, tag = "6")]
     pub graph: Option<Graph>,
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub texts: Vec<Vec<u8>>,
     #[prost(message, repeated, tag = "10")]
     pub tensors: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
