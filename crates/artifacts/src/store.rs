@@ -158,6 +158,24 @@ pub enum StoreError {
         /// What it is.
         is_directory: bool,
     },
+    /// A link on the way leads out of the store.
+    #[error("`{path}` leads out of `{store}`")]
+    Outside {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// The root.
+        store: String,
+    },
+    /// The name is one that the store keeps for itself.
+    #[error("`{path}` in `{store}` cannot be changed: `{name}` is reserved")]
+    Reserved {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// The root.
+        store: String,
+        /// The name.
+        name: &'static str,
+    },
     /// The content ended with an error; nothing was kept.
     #[error("the content of `{path}` ended early")]
     Content {
@@ -289,6 +307,10 @@ impl StoreError {
                 }
                 .to_owned())
             }
+            Self::Outside { .. } => Some(
+                "a link in the directory leads elsewhere; put the files themselves there"
+                    .to_owned(),
+            ),
             Self::NotFound { .. } => Some("check the path; names are case-sensitive".to_owned()),
             _ => None,
         }

@@ -118,10 +118,10 @@ impl Artifacts {
         }
         self.hosts.check_stored(uri).map_err(AccessError::Host)?;
         let root = self.root_anywhere(uri)?;
-        if let Some(folder) = root.store.local_folder() {
-            self.check_local(folder)?;
+        match root.store.local_folder() {
+            Some(directory) => self.local_root(directory),
+            None => Ok(root),
         }
-        Ok(root)
     }
 
     /// The same, for one who may read and change every folder of this machine.
@@ -138,17 +138,22 @@ impl Artifacts {
         })
     }
 
-    fn check_local(&self, folder: &Path) -> Result<(), AccessError> {
-        let folder = absolute(folder);
-        let inside = |root: &PathBuf| folder.starts_with(absolute(root));
-        let plain = folder
+    /// A directory of this machine within one of those that may be read. It is opened beneath that one,
+    /// so that no link on the way to it leads out.
+    fn local_root(&self, directory: &Path) -> Result<Root, AccessError> {
+        let directory = absolute(directory);
+        let is_plain = directory
             .components()
             .all(|component| component != Component::ParentDir);
-        if plain && self.local_roots.iter().any(inside) {
-            Ok(())
-        } else {
-            Err(AccessError::Foreign)
-        }
+        let holding = self.local_roots.iter().map(|root| absolute(root));
+        let holding = holding.filter(|root| is_plain && directory.starts_with(root));
+        let nearest = holding.max_by_key(|root| root.components().count());
+        let root = nearest.ok_or(AccessError::Foreign)?;
+        let base = directory.strip_prefix(&root).unwrap_or(&directory);
+        Ok(Root {
+            base: ArtifactPath::parse(&base.to_string_lossy())?,
+            store: Arc::new(LocalStore::new(root)),
+        })
     }
 
     /// The store of `--artifacts-destination`.
@@ -225,5 +230,26 @@ mod tests {
         assert!(matches!(refused, Err(AccessError::Host(_))));
         artifacts.hosts = HostPolicy::new([], [uri]);
         assert!(!matches!(artifacts.root(uri), Err(AccessError::Host(_))));
+    }
+
+    #[tokio::test]
+    async fn a_root_behind_a_link_that_leads_out_is_not_read() {
+        let around = tempfile::tempdir().unwrap();
+        let root = around.path().join("art");
+        std::fs::create_dir_all(root.join("1/r")).unwrap();
+        std::fs::write(root.join("1/r/file"), "x").unwrap();
+        std::fs::write(around.path().join("secret"), "x").unwrap();
+        std::os::unix::fs::symlink("..", root.join("out")).unwrap();
+        let artifacts = artifacts(&root);
+        let list = async |below: &str| {
+            let found = artifacts.root(&root.join(below).display().to_string());
+            let found = found.unwrap();
+            let place = found.place(&ArtifactPath::root()).unwrap();
+            let entries = found.store().list(&place).await?;
+            let names = entries.iter().map(|entry| found.relative(&entry.path));
+            Ok::<Vec<String>, StoreError>(names.collect())
+        };
+        assert_eq!(list("1/r").await.unwrap(), ["file"]);
+        assert!(matches!(list("out").await, Err(StoreError::Outside { .. })));
     }
 }

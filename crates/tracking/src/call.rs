@@ -95,9 +95,25 @@ fn of_artifacts(error: &AccessError, id: Option<&RequestId>) -> ApiError {
             ErrorCode::ResourceDoesNotExist,
             format!("No such artifact: '{path}'"),
         ),
+        AccessError::Store(Store::WrongKind {
+            path,
+            is_directory: false,
+            ..
+        }) => ApiError::new(
+            ErrorCode::InvalidParameterValue,
+            format!("A part of the artifact path is a file, not a directory: '{path}'"),
+        ),
         AccessError::Store(Store::WrongKind { path, .. }) => ApiError::new(
             ErrorCode::InvalidParameterValue,
             format!("Artifact path refers to a directory, not a file: '{path}'"),
+        ),
+        AccessError::Store(Store::Outside { .. }) => ApiError::new(
+            ErrorCode::InvalidParameterValue,
+            "Invalid path: resolved path is outside the artifact directory",
+        ),
+        AccessError::Store(Store::Reserved { path, name, .. }) => ApiError::new(
+            ErrorCode::InvalidParameterValue,
+            format!("Invalid artifact path: '{path}'. The name '{name}' is reserved."),
         ),
         AccessError::Store(Store::NoSuchUpload { path, .. }) => ApiError::new(
             ErrorCode::ResourceDoesNotExist,

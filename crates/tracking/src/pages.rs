@@ -13,11 +13,7 @@ pub(crate) const INDEX: &str = "index.html";
 
 /// A folder of web pages.
 #[derive(Clone, Debug)]
-pub struct Pages {
-    /// Without links.
-    folder: PathBuf,
-    store: LocalStore,
-}
+pub struct Pages(LocalStore);
 
 /// Why a folder has no pages.
 #[derive(Debug, thiserror::Error)]
@@ -56,24 +52,19 @@ impl Pages {
         if !real.join(INDEX).is_file() {
             return Err(PagesError::NoIndex(folder.to_path_buf()));
         }
-        Ok(Self {
-            store: LocalStore::new(&real),
-            folder: real,
-        })
+        Ok(Self(LocalStore::new(real)))
     }
 
     /// The folder.
     pub(crate) fn store(&self) -> &dyn ArtifactStore {
-        &self.store
+        &self.0
     }
 
-    /// The place of a file, if it is one of the folder: not a folder, and not a link to elsewhere.
+    /// The place of a file, if it is one of the folder: not a folder, and not a link that leads out.
     pub(crate) async fn find(&self, path: &str) -> Option<ArtifactPath> {
         let place = ArtifactPath::parse(path).ok()?;
-        let real = tokio::fs::canonicalize(place.below(&self.folder)).await;
-        let real = real.ok().filter(|real| real.starts_with(&self.folder))?;
-        let found = tokio::fs::metadata(real).await.ok()?;
-        found.is_file().then_some(place)
+        let found = self.0.stat(&place).await.ok()?;
+        (!found.is_directory).then_some(place)
     }
 }
 

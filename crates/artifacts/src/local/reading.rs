@@ -1,0 +1,192 @@
+//! Listing directories, and reading files piece by piece.
+
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use cap_std::fs::{Dir, DirEntry, Metadata, OpenOptions, OpenOptionsExt as _};
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use tokio::task::spawn_blocking;
+
+use super::{LocalStore, UPLOADS};
+use crate::path::ArtifactPath;
+use crate::store::{Entry, Opened, Stat, StoreError};
+
+/// Bytes read at a time, and held for a reader who is slow.
+const PIECE: u64 = 64 << 10;
+
+/// What is in a directory.
+#[derive(Default)]
+struct Listing {
+    found: Vec<Found>,
+    /// Names of what cannot be read through the store: links that lead out or nowhere, pipes, and names
+    /// that are no text.
+    left_out: Vec<String>,
+}
+
+struct Found {
+    name: String,
+    size: Option<u64>,
+}
+
+impl LocalStore {
+    /// Everything that is listed can be read.
+    pub(super) async fn list_directory(
+        &self,
+        path: &ArtifactPath,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut listing = match self.beneath(path, list).await {
+            Err(StoreError::NotFound { .. }) => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut entries = Vec::with_capacity(listing.found.len());
+        for Found { name, size } in listing.found {
+            match ArtifactPath::parse(&name).and_then(|name| path.join(&name)) {
+                Ok(path) => entries.push(Entry {
+                    path,
+                    is_directory: size.is_none(),
+                    size,
+                }),
+                Err(_) => listing.left_out.push(name),
+            }
+        }
+        if let Some(example) = listing.left_out.first() {
+            let (store, directory) = (self.location.as_str(), path.as_str());
+            let count = listing.left_out.len();
+            tracing::warn!(
+                store,
+                directory,
+                count,
+                example,
+                "a listing leaves out what is no artifact: links that lead out or nowhere, pipes, unsafe names"
+            );
+        }
+        entries.sort_by(|left, right| left.path.cmp(&right.path));
+        Ok(entries)
+    }
+
+    pub(super) async fn stat_of(&self, path: &ArtifactPath) -> Result<Stat, StoreError> {
+        let metadata = self
+            .beneath(path, |root, place| root.metadata(place))
+            .await?;
+        let is_directory = metadata.is_dir();
+        if !is_directory && !metadata.is_file() {
+            return Err(self.not_found(path));
+        }
+        let size = if is_directory { 0 } else { metadata.len() };
+        let modified = metadata.modified().ok().map(|time| time.into_std());
+        let since = modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let entity_tag = since.map(|time| format!("{:x}-{size:x}", time.as_nanos()));
+        Ok(Stat {
+            is_directory,
+            size,
+            modified,
+            entity_tag,
+        })
+    }
+
+    pub(super) async fn open_file(
+        &self,
+        path: &ArtifactPath,
+        offset: u64,
+    ) -> Result<Opened, StoreError> {
+        let opened = self.beneath(path, move |root, place| open(root, place, offset));
+        let (file, length) = opened.await?;
+        let place = path.below(&self.root);
+        let stream = pieces(file, length.saturating_sub(offset))
+            .map(move |piece| {
+                piece.map_err(|source| StoreError::Local {
+                    path: place.clone(),
+                    source,
+                })
+            })
+            .boxed();
+        Ok(Opened {
+            offset,
+            length: Some(length),
+            entity_tag: None,
+            stream,
+        })
+    }
+}
+
+fn list(root: &Dir, place: &Path) -> io::Result<Listing> {
+    let mut listing = Listing::default();
+    for entry in root.open_dir(place)?.entries()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let shown = name.to_string_lossy().into_owned();
+        if shown.eq_ignore_ascii_case(UPLOADS) {
+            continue;
+        }
+        match size_of(root, place, &entry) {
+            Ok(Some(size)) if name.to_str().is_some() => {
+                listing.found.push(Found { name: shown, size });
+            }
+            // Removed since its name was read, unless it is a link to nowhere.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_link(&entry) => {}
+            _ => listing.left_out.push(shown),
+        }
+    }
+    Ok(listing)
+}
+
+fn is_link(entry: &DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| kind.is_symlink())
+}
+
+/// The size of a file, nothing within for a directory, and nothing at all for what is neither.
+fn size_of(root: &Dir, place: &Path, entry: &DirEntry) -> io::Result<Option<Option<u64>>> {
+    let metadata: Metadata = if is_link(entry) {
+        root.metadata(place.join(entry.file_name()))?
+    } else {
+        entry.metadata()?
+    };
+    Ok(match metadata {
+        file if file.is_file() => Some(Some(file.len())),
+        directory if directory.is_dir() => Some(None),
+        _ => None,
+    })
+}
+
+/// A file from `offset` on, and its length. A pipe is not waited for, and not read.
+fn open(root: &Dir, place: &Path, offset: u64) -> io::Result<(std::fs::File, u64)> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = root.open_with(place, &options)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let mut file = file.into_std();
+    file.seek(SeekFrom::Start(offset))?;
+    Ok((file, metadata.len()))
+}
+
+/// Up to `left` bytes of a file; a file that was cut since ends earlier.
+fn pieces(file: std::fs::File, left: u64) -> BoxStream<'static, io::Result<Bytes>> {
+    stream::try_unfold((file, left), |(file, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let read = spawn_blocking(move || {
+            let mut piece = Vec::with_capacity(left.min(PIECE) as usize);
+            (&file).take(left.min(PIECE)).read_to_end(&mut piece)?;
+            Ok((piece, file))
+        });
+        let (piece, file) = read
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))?;
+        if piece.is_empty() {
+            return Ok(None);
+        }
+        let left = left.saturating_sub(piece.len() as u64);
+        Ok(Some((Bytes::from(piece), (file, left))))
+    })
+    .boxed()
+}
