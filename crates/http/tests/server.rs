@@ -81,7 +81,7 @@ async fn read_some(stream: &mut TcpStream) -> String {
 
 fn quick() -> ServerSettings {
     ServerSettings {
-        first_byte_timeout: Duration::from_millis(100),
+        first_head_timeout: Duration::from_millis(100),
         header_read_timeout: Duration::from_millis(200),
         drain: Duration::from_secs(2),
         ..ServerSettings::default()
@@ -171,8 +171,8 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     })
     .await;
     let mut first = running.connect().await;
-    send(&mut first, "GET /fast HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    assert!(read_some(&mut first).await.ends_with("fast"));
+    send(&mut first, "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    sleep(Duration::from_millis(50)).await;
     let mut second = running.connect().await;
     send(
         &mut second,
@@ -181,8 +181,72 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     .await;
     let waiting = timeout(Duration::from_millis(100), second.readable()).await;
     assert!(waiting.is_err(), "the second connection is not served yet");
-    drop(first);
+    assert!(read_some(&mut first).await.ends_with("slow"));
     assert!(read_to_end(&mut second).await.ends_with("fast"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn silent_and_idle_connections_make_room_for_others() {
+    let running = start(ServerSettings {
+        connections: 4,
+        ..ServerSettings::default()
+    })
+    .await;
+    let mut others = Vec::new();
+    for sent in ["", "GET /fast HT", "GET /fast HTTP/1.1\r\nhost: x\r\n\r\n"] {
+        let mut other = running.connect().await;
+        send(&mut other, sent).await;
+        others.push(other);
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(read_some(&mut others[2]).await.ends_with("fast"));
+    let mut busy = running.connect().await;
+    send(&mut busy, "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let begin = Instant::now();
+    for _ in 0..3 {
+        let mut next = running.connect().await;
+        send(&mut next, "GET /fast HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        assert!(read_some(&mut next).await.ends_with("fast"));
+        others.push(next);
+    }
+    assert!(
+        begin.elapsed() < Duration::from_millis(250),
+        "nobody waited"
+    );
+    // Those that were idle longest are gone, and who waits for a response is not.
+    for mut other in others.drain(..3) {
+        assert!(!read_to_end(&mut other).await.contains("fast"));
+    }
+    assert!(read_some(&mut busy).await.ends_with("slow"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_first_head_that_comes_drop_by_drop_is_not_waited_for() {
+    let running = start(ServerSettings {
+        first_head_timeout: Duration::from_millis(200),
+        ..ServerSettings::default()
+    })
+    .await;
+    let mut slow = running.connect().await;
+    let mut asked = running.connect().await;
+    send(&mut asked, "GET /fast HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(read_some(&mut asked).await.ends_with("fast"));
+    let begin = Instant::now();
+    for piece in ["GET /", "fast ", "HTTP", "/1.1"] {
+        // The server may have closed it by now.
+        let _ = slow.write_all(piece.as_bytes()).await;
+        sleep(Duration::from_millis(60)).await;
+    }
+    let mut rest = Vec::new();
+    let _ = timeout(Duration::from_secs(5), slow.read_to_end(&mut rest))
+        .await
+        .unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(2));
+    // One that was asked something is kept.
+    send(&mut asked, "GET /fast HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(read_some(&mut asked).await.ends_with("fast"));
     running.stop().await;
 }
 
@@ -203,6 +267,56 @@ async fn a_client_that_does_not_read_its_answer_loses_its_place() {
     )
     .await;
     assert!(read_to_end(&mut other).await.ends_with("fast"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_drop_by_drop_loses_its_place() {
+    let running = start(ServerSettings {
+        connections: 1,
+        write_timeout: Duration::from_millis(400),
+        ..ServerSettings::default()
+    })
+    .await;
+    let mut slow = running.connect().await;
+    send(&mut slow, "GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let reading = tokio::spawn(async move {
+        let mut piece = [0; 256];
+        while matches!(slow.read(&mut piece).await, Ok(count) if count > 0) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut other = running.connect().await;
+    send(
+        &mut other,
+        "GET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    assert!(read_to_end(&mut other).await.ends_with("fast"));
+    reading.abort();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_enough_gets_everything() {
+    let running = start(ServerSettings {
+        write_timeout: Duration::from_millis(400),
+        ..ServerSettings::default()
+    })
+    .await;
+    let mut slow = running.connect().await;
+    let request = "GET /long HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    send(&mut slow, request).await;
+    let (mut piece, mut count) = (vec![0; 1 << 20], 0);
+    loop {
+        let read = timeout(Duration::from_secs(5), slow.read(&mut piece)).await;
+        match read.unwrap().unwrap() {
+            0 => break,
+            more => count += more,
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(count > 64 << 20, "{count}");
     running.stop().await;
 }
 
