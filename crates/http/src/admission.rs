@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+
 /// The budget that all requests of a server share.
 #[derive(Clone, Debug)]
 pub struct BytesInFlight(Arc<Budget>);
@@ -71,9 +73,29 @@ impl Permit {
         granted
     }
 
+    /// Bytes that hold the permit for as long as anybody has a part of them.
+    pub fn attached_to(self, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Held {
+            bytes,
+            _permit: self,
+        })
+    }
+
     /// Bytes that it holds.
     pub const fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+/// Bytes with their share of the budget.
+struct Held {
+    bytes: Vec<u8>,
+    _permit: Permit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -97,6 +119,18 @@ mod tests {
         drop(first);
         assert_eq!(budget.used(), 3);
         drop(second);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn bytes_hold_their_permit_until_nobody_has_a_part_of_them() {
+        let budget = BytesInFlight::new(10);
+        let permit = budget.try_admit(4).unwrap();
+        let bytes = permit.attached_to(b"1234".to_vec());
+        let part = bytes.slice(1..3);
+        drop(bytes);
+        assert_eq!((budget.used(), &part[..]), (4, &b"23"[..]));
+        drop(part);
         assert_eq!(budget.used(), 0);
     }
 

@@ -13,6 +13,12 @@ use mlrs_api::ErrorCode;
 
 use crate::{ErrorClass, RequestId};
 
+/// Characters of a message that are told at most. Messages repeat what a client sent, however long.
+const MESSAGE: usize = 4000;
+
+/// Characters at the end of a message that is cut, where its remedy often is.
+const MESSAGE_END: usize = 500;
+
 /// An error on its way to a client. Boxed, so that the results that carry it stay small.
 #[derive(Clone, Debug)]
 pub struct ApiError(Box<Fields>);
@@ -37,7 +43,7 @@ impl ApiError {
             status: StatusCode::from_u16(code.http_status())
                 .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             class: ErrorClass::of(code),
-            message: message.into(),
+            message: cut(message.into()),
             retry_after_seconds: None,
             allow: None,
             request_id: None,
@@ -116,6 +122,24 @@ impl ApiError {
     }
 }
 
+/// A message without its middle, when it is too long.
+fn cut(message: Cow<'static, str>) -> Cow<'static, str> {
+    if message.len() <= MESSAGE {
+        return message;
+    }
+    let count = message.chars().count();
+    if count <= MESSAGE {
+        return message;
+    }
+    let head: String = message.chars().take(MESSAGE - MESSAGE_END).collect();
+    let tail: String = message.chars().skip(count - MESSAGE_END).collect();
+    format!(
+        "{head} … ({} characters left out) … {tail}",
+        count - MESSAGE
+    )
+    .into()
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let id = self
@@ -179,6 +203,23 @@ mod tests {
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()[RETRY_AFTER], "1");
         insta::assert_snapshot!(text(response).await, @r#"{"error_code":"REQUEST_LIMIT_EXCEEDED","message":"busy","request_id":"abc"}"#);
+    }
+
+    #[test]
+    fn a_long_message_loses_its_middle() {
+        let long = format!("begin {} end", "ä".repeat(1 << 20));
+        let error = ApiError::new(ErrorCode::InvalidParameterValue, long);
+        let message = error.message();
+        assert!(message.chars().count() < 4100);
+        assert!(message.starts_with("begin ä") && message.ends_with("ä end"));
+        assert!(
+            message.contains("(1044586 characters left out)"),
+            "{}",
+            &message[6900..7200]
+        );
+        let short = "ä".repeat(4000);
+        let error = ApiError::new(ErrorCode::InvalidParameterValue, short.clone());
+        assert_eq!(error.message(), short);
     }
 
     #[test]
