@@ -49,6 +49,9 @@ pub(crate) enum AccessError {
     /// The store does not do this; in MLflow's words, by which clients know it.
     #[error("{0} is not supported for the current artifact repository")]
     Unsupported(&'static str),
+    /// As many files are on their way as may be.
+    #[error("the server sends or receives as many artifacts as it may")]
+    Busy,
     /// A path that could lead elsewhere.
     #[error("Invalid path")]
     Path(#[from] PathError),

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use axum::extract::{RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::Method;
 use http::request::Parts;
-use mlrs_http::{ApiError, EndpointAnswers, ErrorCode, Permit, RequestId, answer, body};
+use mlrs_http::{ApiError, BodyError, EndpointAnswers, ErrorCode, Permit, RequestId, answer, body};
 use mlrs_store::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -83,7 +84,7 @@ impl Refused {
 
 /// What a client is told of artifacts that cannot be reached.
 fn of_artifacts(error: &AccessError, id: Option<&RequestId>) -> ApiError {
-    use mlrs_artifacts::StoreError as Store;
+    use mlrs_artifacts::{OpenStoreError as Open, StoreError as Store};
     match error {
         AccessError::NotServed | AccessError::Unsupported(_) => {
             ApiError::new(ErrorCode::NotImplemented, error.to_string())
@@ -135,6 +136,12 @@ fn of_artifacts(error: &AccessError, id: Option<&RequestId>) -> ApiError {
                 "the upload ended early; nothing was kept",
             )
         }
+        AccessError::Busy => {
+            ApiError::new(ErrorCode::TemporarilyUnavailable, error.to_string()).with_retry_after(1)
+        }
+        AccessError::Open(
+            reason @ (Open::UnknownScheme { .. } | Open::Malformed { .. } | Open::Path { .. }),
+        ) => ApiError::new(ErrorCode::InvalidParameterValue, reason.to_string()),
         AccessError::Store(source) if source.is_transient() => {
             log(error, id);
             ApiError::new(ErrorCode::TemporarilyUnavailable, error.to_string()).with_retry_after(1)
@@ -176,16 +183,27 @@ where
     let (head, sent) = request.into_parts();
     let work = async {
         // The body counts until the request is done: what waits for the database holds its content.
-        let (request, _permit) = read(&state, &head, sent).await?;
+        let (request, permit) = read(&state, &head, sent).await?;
         let answered = handler(state.clone(), request).await.map_err(Into::into)?;
-        serde_json::to_vec(&answered)
-            .map_err(|error| Refused::Store(StoreError::Internal(Box::new(error))))
+        let json = serde_json::to_vec(&answered)
+            .map_err(|error| Refused::Store(StoreError::Internal(Box::new(error))))?;
+        drop(permit);
+        counted_in(&state, json)
     };
     let answer = async |id: &RequestId| {
         let json = work.await?;
         Ok(answer::ok(&head.headers, id, answer::JSON, json).await)
     };
     finish(counted, &head, answer).await
+}
+
+/// A response's bytes, which count as bytes in flight until the client has them: one that does not read
+/// must not fill the memory. A single one may have the whole budget.
+fn counted_in(state: &TrackingState, json: Vec<u8>) -> Result<Bytes, Refused> {
+    let budget = state.budget();
+    let permit = budget.try_admit(json.len().min(budget.capacity()));
+    let permit = permit.ok_or_else(|| Refused::Http(BodyError::Overloaded.into()))?;
+    Ok(permit.attached_to(json))
 }
 
 /// Answers a request with what `work` makes, counts it and logs it. A panic costs one request.

@@ -9,14 +9,16 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    ETAG, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use mlrs_artifacts::{ArtifactPath, ArtifactStore, ByteStream, Stat};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::artifacts::AccessError;
+use crate::state::TrackingState;
 
 /// Extensions that are shown as text, whatever else they are; also whole names.
 const TEXT: [&str; 27] = [
@@ -64,6 +66,9 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
+
 /// How a browser may show a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
@@ -88,6 +93,7 @@ impl Shown {
 
 /// The file at `place`.
 pub(crate) async fn of(
+    state: &TrackingState,
     store: &dyn ArtifactStore,
     place: &ArtifactPath,
     request: &HeaderMap,
@@ -133,9 +139,14 @@ pub(crate) async fn of(
     let (start, length) = part.as_ref().map_or((0, found.size), |range| {
         (range.start, range.end - range.start)
     });
+    let sending = state.transfers().send(length, state.budget()).await?;
     let opened = store.open(place, start).await?;
     let skip = start.saturating_sub(opened.offset);
-    let mut response = Response::new(Body::from_stream(cut(opened.stream, skip, length)));
+    // It has its place until the last piece is the client's.
+    let pieces = cut(opened.stream, skip, length).inspect(move |_| {
+        let _held = &sending;
+    });
+    let mut response = Response::new(Body::from_stream(pieces));
     put(&mut response, CONTENT_LENGTH, &length.to_string());
     let status = match &part {
         None => StatusCode::OK,
@@ -162,6 +173,7 @@ fn described(
     let name = place.name();
     match shown.cache_control() {
         None => {
+            protect(response.headers_mut());
             put(&mut response, CONTENT_TYPE, &media_type(name));
             put(&mut response, CONTENT_DISPOSITION, &disposition(name));
         }
@@ -183,8 +195,19 @@ fn described(
     response
 }
 
+/// What a browser must not do with an artifact that it opens all the same, be it HTML or SVG: run a
+/// script, load anything, send a form, or show it in a page of another site.
+fn protect(headers: &mut HeaderMap) {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(
+        CROSS_ORIGIN_RESOURCE_POLICY,
+        HeaderValue::from_static("same-origin"),
+    );
+}
+
 /// Values are made of what headers take; one that is not is left out.
-fn put(response: &mut Response, name: http::HeaderName, value: &str) {
+fn put(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
@@ -241,7 +264,7 @@ fn disposition(name: &str) -> String {
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
 }
 
-fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 

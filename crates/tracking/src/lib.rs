@@ -17,13 +17,16 @@ mod handlers;
 mod metrics;
 mod pages;
 mod registration;
+mod remnants;
 mod routes;
 mod routing;
 mod sent;
 mod state;
+mod transfers;
 
 pub use artifacts::Artifacts;
 pub use graphql::GraphqlLimits;
 pub use pages::{Pages, PagesError};
+pub use remnants::remove_remnants;
 pub use routes::router;
 pub use state::{StartError, Stores, TrackingSettings, TrackingState};

@@ -13,6 +13,7 @@ use crate::artifacts::Artifacts;
 use crate::graphql::{self, GraphqlLimits};
 use crate::metrics::TrackingMetrics;
 use crate::pages::Pages;
+use crate::transfers::Transfers;
 
 /// The limits of a tracking server.
 #[derive(Clone, Debug)]
@@ -32,11 +33,13 @@ pub struct TrackingSettings {
     /// Seconds that an address for a download is good for when the request does not say:
     /// `MLFLOW_PRESIGNED_DOWNLOAD_URL_TTL_SECONDS`, from 1 to 604,800.
     pub download_seconds: u32,
+    /// Artifacts that are sent, and as many that are received, at the same time. Each has a file open.
+    pub transfers: usize,
 }
 
 impl Default for TrackingSettings {
     /// 16 MiB a body, 256 MiB together, 30 s to receive; values are cut, any source is taken;
-    /// addresses are good for 5 min.
+    /// addresses are good for 5 min; 256 artifacts are sent at the same time.
     fn default() -> Self {
         Self {
             body_bytes: 16 << 20,
@@ -46,6 +49,7 @@ impl Default for TrackingSettings {
             source_pattern: SourcePattern::default(),
             graphql: GraphqlLimits::default(),
             download_seconds: 300,
+            transfers: 256,
         }
     }
 }
@@ -82,6 +86,7 @@ struct Shared {
     settings: TrackingSettings,
     limits: BodyLimits,
     budget: BytesInFlight,
+    transfers: Transfers,
     metrics: TrackingMetrics,
 }
 
@@ -108,6 +113,7 @@ impl TrackingState {
                 read_timeout: settings.read_timeout,
             },
             budget: BytesInFlight::new(settings.bytes_in_flight.max(settings.body_bytes)),
+            transfers: Transfers::new(settings.transfers),
             metrics: TrackingMetrics::new()?,
             settings,
         })))
@@ -168,6 +174,10 @@ impl TrackingState {
 
     pub(crate) fn budget(&self) -> &BytesInFlight {
         &self.0.budget
+    }
+
+    pub(crate) fn transfers(&self) -> &Transfers {
+        &self.0.transfers
     }
 
     pub(crate) fn metrics(&self) -> &TrackingMetrics {

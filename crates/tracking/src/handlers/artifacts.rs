@@ -1,17 +1,15 @@
 //! Artifacts: listings, the proxy, and downloads for MLflow's pages.
 
-use std::time::Duration;
-
 use axum::body::{Body, BodyDataStream};
 use axum::response::Response;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use http::HeaderMap;
 use mlrs_api::artifacts::{
     FileInfo, ListLoggedModelArtifactsRequest, ListProxiedArtifactsRequest,
     ListProxiedArtifactsResponse, ListRunArtifactsRequest, ListRunArtifactsResponse,
     UploadArtifactRequest,
 };
-use mlrs_artifacts::{ArtifactPath, Content};
+use mlrs_artifacts::ArtifactPath;
 use mlrs_http::body::discard;
 use mlrs_http::{AdmittedBody, BodyError, BodyLimits};
 use mlrs_store::StoreError;
@@ -24,6 +22,7 @@ use crate::call::{Named, Refused};
 use crate::file_answer::{self, Shown};
 use crate::handlers::Done;
 use crate::state::TrackingState;
+use crate::transfers::received;
 
 pub(crate) fn path_of(text: Option<&str>) -> Result<ArtifactPath, AccessError> {
     Ok(ArtifactPath::parse(text.unwrap_or_default())?)
@@ -123,7 +122,7 @@ pub(crate) async fn download_proxied(
 ) -> Result<Response, Refused> {
     let root = state.artifacts().proxied()?;
     let path = path_of(Some(&named.part("artifact_path")))?;
-    Ok(file_answer::of(&**root.store(), &path, &headers, Shown::Saved).await?)
+    Ok(file_answer::of(&state, &**root.store(), &path, &headers, Shown::Saved).await?)
 }
 
 pub(crate) async fn upload_proxied(
@@ -148,24 +147,11 @@ async fn take(
 ) -> Result<(), Refused> {
     let root = state.artifacts().proxied()?;
     let path = path_of(Some(&named.part("artifact_path")))?;
+    let _place = state.transfers().receive().await?;
     let content = received(pieces, state.limits().read_timeout);
     let written = root.store().create(&path, content).await;
     written.map_err(AccessError::from)?;
     Ok(())
-}
-
-/// A body as it comes in; a client that stops sending ends it.
-fn received(pieces: &mut BodyDataStream, patience: Duration) -> Content<'_> {
-    stream::unfold(pieces, move |pieces| async move {
-        let piece = match tokio::time::timeout(patience, pieces.try_next()).await {
-            Ok(Ok(None)) => return None,
-            Ok(Ok(Some(piece))) => Ok(piece),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err("the client stopped sending".into()),
-        };
-        Some((piece, pieces))
-    })
-    .boxed()
 }
 
 /// A file of a run from MLflow's pages: `/ajax-api/2.0/mlflow/upload-artifact?run_uuid=&path=`.
@@ -267,5 +253,5 @@ pub(crate) async fn download(
 ) -> Result<Response, Refused> {
     let root = state.artifacts().root(uri)?;
     let place = root.place(path)?;
-    Ok(file_answer::of(&**root.store(), &place, headers, Shown::Saved).await?)
+    Ok(file_answer::of(state, &**root.store(), &place, headers, Shown::Saved).await?)
 }

@@ -49,5 +49,5 @@ async fn of(
     let missing = || Refused::Http(ApiError::not_found("There is no such page on this server."));
     let pages = state.pages().ok_or_else(missing)?;
     let place = pages.find(path).await.ok_or_else(missing)?;
-    Ok(file_answer::of(pages.store(), &place, headers, shown).await?)
+    Ok(file_answer::of(state, pages.store(), &place, headers, shown).await?)
 }
