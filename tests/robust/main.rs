@@ -15,5 +15,6 @@ mod bad_models;
 mod bad_requests;
 mod clients;
 mod models;
+mod pressure;
 mod raw;
 mod shutdown;

@@ -12,6 +12,7 @@
 )]
 
 mod allowed;
+mod artifact_faults;
 mod ask;
 mod client;
 mod client_rust;
@@ -20,6 +21,7 @@ mod compare;
 mod costly;
 mod database;
 mod desk;
+mod ending;
 mod endpoints;
 mod example;
 mod faults;

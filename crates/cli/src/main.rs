@@ -12,6 +12,7 @@ mod db;
 mod deploy;
 mod deployments;
 mod doctor;
+mod ending;
 mod engine;
 mod experiments;
 mod failure;

@@ -4,14 +4,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use mlrs_http::ServerSettings;
+use mlrs_http::{Descriptors, ServerSettings};
 use mlrs_payload::{Compat, InputPlan};
 use mlrs_runtime::{InService, Settings};
 use mlrs_scoring::{ExampleOutcome, ModelInfo, ScoringSettings, ScoringState};
 
 use crate::cache::CacheArguments;
+use crate::ending::{self, Ending};
 use crate::engine::{self, EngineArguments, Loaded};
 use crate::logging::{self, LogArguments};
 use crate::memory;
@@ -65,6 +65,10 @@ pub(crate) struct ServerArguments {
     /// Seconds that requests in flight may take to finish after SIGTERM
     #[arg(long, default_value_t = 25, env = "MLRS_DRAIN", value_name = "SECONDS")]
     pub(crate) drain: u64,
+    /// Seconds that the model may take to load and to answer its first request
+    #[arg(long, default_value_t = 600, env = "MLRS_LOAD_TIMEOUT", value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) load_timeout: u64,
 }
 
 /// What a server takes on.
@@ -148,7 +152,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::start(&arguments.log)?;
     memory::keep_for_next_request();
     let started = Instant::now();
+    let ending = Ending::watched(Duration::from_secs(arguments.server.drain))?;
     let source = source::open(&arguments.model, &arguments.cache)?;
+    ending.loads(Duration::from_secs(arguments.server.load_timeout));
     let (sessions, threads) = arguments.limits.threads();
     let candidates = arguments.engine.candidates(arguments.cache.folder().ok());
     let options = arguments.engine.options(sessions, threads);
@@ -158,7 +164,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         .worker_threads(cores())
         .enable_all()
         .build()?;
-    runtime.block_on(serve(arguments, source, loaded, sessions, started))
+    let served = runtime.block_on(serve(arguments, source, loaded, sessions, started, ending));
+    // What still runs is not waited for.
+    runtime.shutdown_background();
+    served
 }
 
 /// Says which backend serves the model, and why not those before it.
@@ -188,14 +197,15 @@ async fn serve(
     loaded: Loaded,
     sessions: usize,
     started: Instant,
+    ending: Ending,
 ) -> anyhow::Result<()> {
-    let shutdown = mlrs_http::signals::shutdown_signal()
-        .context("the handlers of signals cannot be installed")?;
+    let descriptors = Descriptors::for_connections(arguments.limits.connections);
     let listener = mlrs_http::bind(&arguments.server.host, arguments.server.port).await?;
     let address = listener.local_addr()?;
     let (state, service) = prepare(&arguments, &source, loaded, sessions)?;
     warm_up(&state).await;
     state.mark_ready();
+    let signal = ending.serves();
     output::line(&format!(
         "mlrs serves {} on http://{address} ({} ms to ready)",
         arguments.model,
@@ -204,7 +214,7 @@ async fn serve(
     output::line(&try_it(&source, mlrs_http::local_target(address)))?;
     let drained = state.clone();
     let ended = async move {
-        let signal = shutdown.await;
+        let signal = signal.await;
         tracing::info!(
             signal,
             "stopping: requests in flight are finished, no new ones are taken"
@@ -212,16 +222,14 @@ async fn serve(
         drained.begin_drain();
     };
     let settings = ServerSettings {
-        connections: arguments.limits.connections,
         drain: Duration::from_secs(arguments.server.drain),
         ..ServerSettings::default()
-    };
+    }
+    .with_connections(descriptors.connections);
     let report = mlrs_http::serve(listener, mlrs_scoring::router(state), settings, ended).await;
     // The workers have nothing left to do, unless a prediction outlived the drain time.
-    if tokio::time::timeout(Duration::from_secs(1), service.stop())
-        .await
-        .is_err()
-    {
+    let stopped = tokio::time::timeout(Duration::from_millis(500), service.stop()).await;
+    if stopped.is_err() {
         tracing::warn!("a prediction is still running; it is given up");
     }
     tracing::info!(
@@ -229,6 +237,11 @@ async fn serve(
         cut_off = report.cut_off,
         "stopped"
     );
+    if stopped.is_err() {
+        // A library that is unloaded under a running prediction would crash.
+        drop(source);
+        ending::end_now(0);
+    }
     Ok(())
 }
 

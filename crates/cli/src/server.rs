@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use mlrs_artifacts::{CloudSettings, open_direct};
-use mlrs_http::{BrowserGuard, ServerSettings};
+use mlrs_http::{BrowserGuard, Descriptors, ServerSettings};
 use mlrs_store::rules::{HostPolicy, SourcePattern, Truncate};
 use mlrs_store_sql::{DatabaseUri, SqlStore};
 use mlrs_tracking::{Artifacts, GraphqlLimits, Pages, Stores, TrackingSettings, TrackingState};
 
 use crate::database::{self, DatabaseArguments, DestinationArguments};
+use crate::ending::Ending;
 use crate::failure::hinted;
 use crate::logging::{self, LogArguments};
 use crate::output;
@@ -240,11 +241,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     logging::start(&arguments.log)?;
     arguments.refused.check()?;
     let started = Instant::now();
+    let ending = Ending::watched(Duration::from_secs(arguments.drain))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(arguments.workers.map_or_else(cores, usize::from))
         .enable_all()
         .build()?;
-    runtime.block_on(serve(arguments, started))
+    let served = runtime.block_on(serve(arguments, started, ending));
+    // What still runs, such as a search, is not waited for.
+    runtime.shutdown_background();
+    served
 }
 
 /// A path that begins with a slash and does not end with one.
@@ -336,9 +341,8 @@ impl Arguments {
     }
 }
 
-async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
-    let shutdown = mlrs_http::signals::shutdown_signal()
-        .context("the handlers of signals cannot be installed")?;
+async fn serve(arguments: &Arguments, started: Instant, ending: Ending) -> anyhow::Result<()> {
+    let descriptors = Descriptors::for_connections(ServerSettings::default().connections);
     let pages = arguments.ui_dir.as_deref().map(Pages::open).transpose()?;
     let stores = arguments.stores().await?;
     let settings = TrackingSettings {
@@ -353,12 +357,18 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
             aliases: arguments.graphql.graphql_aliases,
         },
         download_seconds: arguments.address_seconds,
+        transfers: descriptors.transfers,
         ..TrackingSettings::default()
     };
-    let state = TrackingState::new(stores, arguments.artifacts.open()?, pages, settings)?;
+    let artifacts = arguments.artifacts.open()?;
+    tokio::spawn(mlrs_tracking::remove_remnants(
+        artifacts.local_roots.clone(),
+    ));
+    let state = TrackingState::new(stores, artifacts, pages, settings)?;
     let listener = mlrs_http::bind(&arguments.host, arguments.port).await?;
     let address = listener.local_addr()?;
     let prefix = arguments.static_prefix.as_deref().unwrap_or_default();
+    let signal = ending.serves();
     output::line(&format!(
         "mlrs server listens on http://{address}{prefix} ({} ms to ready)",
         started.elapsed().as_millis()
@@ -368,7 +378,7 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
         mlrs_http::local_target(address)
     ))?;
     let ended = async move {
-        let signal = shutdown.await;
+        let signal = signal.await;
         tracing::info!(
             signal,
             "stopping: requests in flight are finished, no new ones are taken"
@@ -377,7 +387,8 @@ async fn serve(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
     let settings = ServerSettings {
         drain: Duration::from_secs(arguments.drain),
         ..ServerSettings::default()
-    };
+    }
+    .with_connections(descriptors.connections);
     let report = mlrs_http::serve(
         listener,
         mlrs_tracking::router(state, prefix, arguments.browsers.guard()?),

@@ -8,7 +8,7 @@ use mlrs_client::{Identity, ModelUri, Progress, Resolver};
 use mlrs_mlmodel::ModelDirectory;
 use mlrs_mlmodel::archive::Limits;
 use mlrs_mlmodel::directory::open_model;
-use tempfile::TempDir;
+use mlrs_mlmodel::staging::Partial;
 
 use crate::cache::CacheArguments;
 use crate::connection::{ConnectionArguments, runtime};
@@ -52,8 +52,9 @@ pub(crate) struct Source {
     pub(crate) directory: ModelDirectory,
     /// The name, version, run and id, as far as they are known.
     pub(crate) identity: Identity,
-    /// A folder that an archive was unpacked into, removed when this is dropped.
-    scratch: Option<TempDir>,
+    /// A folder that an archive was unpacked into, removed when this is dropped or a signal ends the
+    /// process.
+    scratch: Option<Partial>,
 }
 
 impl Source {
@@ -76,8 +77,9 @@ pub(crate) fn open(uri: &str, cache: &CacheArguments) -> anyhow::Result<Source> 
             .prefix("mlrs-")
             .tempdir()
             .context("cannot make a temporary folder to unpack the archive into")?;
+        let scratch = Partial::of(scratch.keep());
         let bar = progress::bytes("unpacking");
-        let directory = open_model(&path, scratch.path(), &Limits::default(), &mut |progress| {
+        let directory = open_model(&path, &scratch.path, &Limits::default(), &mut |progress| {
             bar.set_length(progress.total_bytes);
             bar.set_position(progress.done_bytes);
         })?;

@@ -76,6 +76,15 @@ impl Partial {
         Self::make(destination, |path| fs::create_dir(path))
     }
 
+    /// What is there already, under a name that is its own, and is not to stay.
+    pub fn of(path: PathBuf) -> Self {
+        unfinished().insert(path.clone());
+        Self {
+            path,
+            finished: false,
+        }
+    }
+
     /// A new, empty file.
     ///
     /// # Errors
