@@ -28,7 +28,8 @@ pub(crate) fn add(
     connection: &mut dyn Connection,
     edge: &Edge<'_>,
 ) -> Result<Option<String>, StoreError> {
-    let id = Uuid::new_v4().simple().to_string();
+    // Begins with the time: what a run read and made is told in the order in which it came.
+    let id = Uuid::now_v7().simple().to_string();
     let added = connection.execute(
         "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type, \
          destination_id, step) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",

@@ -88,6 +88,15 @@ pub(crate) fn stored(value: f64) -> f64 {
     }
 }
 
+/// A value of a column as it was logged.
+pub(crate) fn logged(value: f64) -> f64 {
+    if value.abs() < LARGEST {
+        value
+    } else {
+        f64::INFINITY.copysign(value)
+    }
+}
+
 fn put_metrics(
     connection: &mut dyn Connection,
     run_id: &str,

@@ -14,7 +14,7 @@ use crate::connection::{Connection, Row, SqlError, first};
 use crate::hydrate::Owners;
 use crate::open::SqlStore;
 use crate::statement::Statement;
-use crate::{experiments, search};
+use crate::{experiments, log, search};
 
 /// The columns that [`read`] reads, of the models for which the rest of the statement says so.
 macro_rules! select {
@@ -96,7 +96,7 @@ fn metric(row: &dyn Row) -> Result<Metric, SqlError> {
     Ok(Metric {
         model_id: row.maybe_string(0)?,
         key: row.string(1)?,
-        value: row.real(2)?.unwrap_or_default(),
+        value: log::logged(row.real(2)?.unwrap_or_default()),
         timestamp: row.integer(3)?.unwrap_or_default(),
         step: row.integer(4)?.unwrap_or_default(),
         dataset_name: row.maybe_string(5)?,

@@ -11,7 +11,7 @@ use mlrs_store::rules::metrics::RUN_NAME_TAG;
 use mlrs_store::search::RunSearch;
 use mlrs_store::{Batch, NewRun, Page, RunStore, RunUpdate, StoreError};
 
-use crate::connection::{Connection, Row, SqlError, first};
+use crate::connection::{Connection, Dialect, Row, SqlError, first};
 use crate::hydrate::Owners;
 use crate::open::SqlStore;
 use crate::statement::Statement;
@@ -155,8 +155,17 @@ pub(crate) fn value_of(value: Option<f64>, is_nan: Option<bool>) -> f64 {
     if is_nan == Some(true) {
         f64::NAN
     } else {
-        value.unwrap_or_default()
+        log::logged(value.unwrap_or_default())
     }
+}
+
+/// The order in which PostgreSQL's rows of `inputs` came. Ids of this server begin with the time;
+/// those of MLflow are random, so its rows come in the order in which they lie, and first. (SQLite
+/// numbers its rows.)
+macro_rules! as_inserted {
+    () => {
+        "CASE WHEN substr(i.input_uuid, 13, 1) = '7' THEN i.input_uuid ELSE '' END, i.ctid"
+    };
 }
 
 fn add_datasets(
@@ -164,6 +173,12 @@ fn add_datasets(
     owners: &Owners,
     runs: &mut [Run],
 ) -> Result<(), StoreError> {
+    let order = match connection.dialect() {
+        Dialect::Sqlite => " ORDER BY i.destination_id, i.rowid, t.name",
+        Dialect::Postgres => {
+            concat!(" ORDER BY i.destination_id, ", as_inserted!(), ", t.name")
+        }
+    };
     let mut latest = String::new();
     owners.each(
         connection,
@@ -172,7 +187,7 @@ fn add_datasets(
          FROM inputs i JOIN datasets d ON d.dataset_uuid = i.source_id \
          LEFT JOIN input_tags t ON t.input_uuid = i.input_uuid \
          WHERE i.source_type = 'DATASET' AND i.destination_type = 'RUN' AND i.destination_id IN ",
-        " ORDER BY i.destination_id, i.input_uuid, t.name",
+        order,
         &mut |position, row| {
             let inputs = &mut runs[position].inputs.get_or_insert_default().dataset_inputs;
             let input = row.string(1)?;
@@ -204,11 +219,15 @@ fn add_models(
     owners: &Owners,
     runs: &mut [Run],
 ) -> Result<(), StoreError> {
+    let order = match connection.dialect() {
+        Dialect::Sqlite => " ORDER BY i.source_id, i.rowid",
+        Dialect::Postgres => concat!(" ORDER BY i.source_id, ", as_inserted!()),
+    };
     owners.each(
         connection,
         "SELECT i.source_id, i.destination_id, i.source_type, i.step FROM inputs i \
          WHERE i.source_type IN ('RUN_INPUT', 'RUN_OUTPUT') AND i.source_id IN ",
-        " ORDER BY i.source_id, i.step, i.destination_id",
+        order,
         &mut |position, row| {
             let model_id = row.string(1)?;
             let run = &mut runs[position];

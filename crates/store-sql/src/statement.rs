@@ -64,6 +64,23 @@ impl<'a> Statement<'a> {
         self.json_texts(dialect, serde_json::Value::from(values).to_string())
     }
 
+    /// Adds numbers in parentheses, for `IN`.
+    pub fn reals(&mut self, dialect: Dialect, values: impl IntoIterator<Item = f64>) -> &mut Self {
+        let values: Vec<f64> = values.into_iter().collect();
+        if values.len() <= MOST_PLACES {
+            return self.list(values);
+        }
+        let (before, after) = match dialect {
+            Dialect::Sqlite => SQLITE_LIST,
+            Dialect::Postgres => (
+                "(SELECT CAST(value AS double precision) FROM json_array_elements_text(CAST(",
+                " AS json)))",
+            ),
+        };
+        let json = serde_json::Value::from(values).to_string();
+        self.push(before).bind(json).push(after)
+    }
+
     /// Adds the whole numbers of a JSON array, for `IN`: one value, however many they are.
     pub fn json_integers(&mut self, dialect: Dialect, json: impl Into<Value<'a>>) -> &mut Self {
         let (before, after) = match dialect {
@@ -140,7 +157,8 @@ mod tests {
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
             let mut statement = Statement::new("");
             statement.texts(dialect, &texts).integers(dialect, 0..1000);
-            assert_eq!(statement.values().len(), 2);
+            statement.reals(dialect, (0..1000).map(f64::from));
+            assert_eq!(statement.values().len(), 3);
             assert!(!statement.text().contains("999"), "{}", statement.text());
         }
     }

@@ -6,6 +6,7 @@
 
 mod garbage;
 mod imported;
+mod lineage;
 mod pages;
 mod registry;
 mod runs;
@@ -92,6 +93,14 @@ pub async fn check(store: &dyn Store) -> Vec<String> {
         (
             "filters tell what is absent from what differs",
             pages::absent(store).await,
+        ),
+        (
+            "patterns mean the same on every database",
+            pages::patterns(store).await,
+        ),
+        (
+            "what a run read and made is told in the order in which it came",
+            lineage::in_order(store).await,
         ),
         (
             "one of many makes an experiment",

@@ -3,13 +3,13 @@
 use mlrs_api::logged_models::{DatasetFilter, LoggedModel};
 use mlrs_store::search::logged_models::{LoggedModelText, LoggedModelTime, MOST_ORDERS};
 use mlrs_store::search::{
-    Filter, LoggedModelClause, LoggedModelOrder, LoggedModelSearch, OrderBy, TextTest,
+    Filter, LoggedModelClause, LoggedModelOrder, LoggedModelSearch, NumberTest, OrderBy, TextTest,
 };
 use mlrs_store::{Page, StoreError};
 
 use crate::connection::{Connection, Dialect, all};
 use crate::logged_models::{complete, read, select};
-use crate::search::{cut, filter, page, text};
+use crate::search::{cut, filter, number, page, text};
 use crate::statement::Statement;
 
 /// Runs a search.
@@ -170,22 +170,23 @@ fn compare<'a>(
     datasets: &'a [DatasetFilter],
 ) {
     match clause {
-        LoggedModelClause::Metric {
-            key,
-            operator,
-            value,
-        } => {
+        LoggedModelClause::Metric { key, test } => {
+            if *test == NumberTest::Exists(false) {
+                statement.push("NOT ");
+            }
             statement.push("EXISTS (SELECT 1 FROM logged_model_metrics x WHERE x.model_id = l.model_id AND x.metric_name = ");
-            statement.bind(key).push(" AND x.metric_value ");
-            statement.push(operator.text()).push(" ").bind(*value);
+            statement.bind(key).push(" AND ");
+            number(statement, dialect, "x.metric_value", test);
             on_datasets(statement, datasets);
             statement.push(")");
         }
         LoggedModelClause::Param { key, test } => {
+            statement.push(negation(test));
             statement.push("EXISTS (SELECT 1 FROM logged_model_params x WHERE x.model_id = l.model_id AND x.param_key = ");
             owned(statement, dialect, key, "x.param_value", test);
         }
         LoggedModelClause::Tag { key, test } => {
+            statement.push(negation(test));
             statement.push("EXISTS (SELECT 1 FROM logged_model_tags x WHERE x.model_id = l.model_id AND x.tag_key = ");
             owned(statement, dialect, key, "x.tag_value", test);
         }
@@ -218,7 +219,18 @@ fn owned<'a>(
     column: &'static str,
     test: &'a TextTest,
 ) {
-    statement.bind(key).push(" AND ");
-    text(statement, dialect, column, test);
+    statement.bind(key);
+    if !matches!(test, TextTest::Exists(_)) {
+        statement.push(" AND ");
+        text(statement, dialect, column, test);
+    }
     statement.push(")");
+}
+
+fn negation(test: &TextTest) -> &'static str {
+    if *test == TextTest::Exists(false) {
+        "NOT "
+    } else {
+        ""
+    }
 }

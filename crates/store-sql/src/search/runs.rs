@@ -3,12 +3,14 @@
 use mlrs_api::runs::Run;
 use mlrs_store::rules::metrics::RUN_NAME_TAG;
 use mlrs_store::search::runs::{DatasetText, RunText, RunTime};
-use mlrs_store::search::{Filter, Operator, OrderBy, RunClause, RunOrder, RunSearch, TextTest};
+use mlrs_store::search::{
+    Filter, NumberTest, Operator, OrderBy, RunClause, RunOrder, RunSearch, TextTest,
+};
 use mlrs_store::{Page, StoreError};
 
 use crate::connection::{Connection, Dialect, all, first};
 use crate::runs::{complete, read, select};
-use crate::search::{Owned, Plan, cut, filter, owned_text, owns, page, stages, text};
+use crate::search::{Owned, Plan, cut, filter, number, owned_text, owns, page, stages, text};
 use crate::statement::Statement;
 
 const PARAMS: Owned = Owned {
@@ -106,7 +108,10 @@ fn most_selective(filter: &Filter<RunClause>) -> Option<&RunClause> {
         RunClause::Param { test, .. } | RunClause::Tag { test, .. } => {
             matches!(test, TextTest::Compare(Operator::Equal, _)).then_some(0)
         }
-        RunClause::Metric { operator, .. } => (*operator != Operator::NotEqual).then_some(1),
+        RunClause::Metric { test, .. } => {
+            let is_selective = !differs(test) && !matches!(test, NumberTest::Exists(_));
+            is_selective.then_some(1)
+        }
         RunClause::Text { .. } | RunClause::Time { .. } | RunClause::Dataset { .. } => None,
     };
     let single = clauses.iter().filter_map(|part| match part {
@@ -255,11 +260,7 @@ fn run_time(time: RunTime) -> &'static str {
 
 fn compare<'a>(statement: &mut Statement<'a>, plan: Plan, clause: &'a RunClause) {
     match clause {
-        RunClause::Metric {
-            key,
-            operator,
-            value,
-        } => metric(statement, plan, key, *operator, *value),
+        RunClause::Metric { key, test } => metric(statement, plan, key, test),
         RunClause::Param { key, test } => owned_text(statement, plan, &PARAMS, key, test),
         RunClause::Tag { key, test } => owned_text(statement, plan, &TAGS, key, test),
         // The column is empty for runs of MLflow before 2.0; the tag never is.
@@ -287,26 +288,31 @@ fn compare<'a>(statement: &mut Statement<'a>, plan: Plan, clause: &'a RunClause)
     }
 }
 
-fn metric<'a>(
-    statement: &mut Statement<'a>,
-    plan: Plan,
-    key: &'a str,
-    operator: Operator,
-    value: f64,
-) {
+fn metric<'a>(statement: &mut Statement<'a>, plan: Plan, key: &'a str, test: &NumberTest) {
+    if let NumberTest::Exists(exists) = test {
+        statement.push(if *exists { "" } else { "NOT " });
+        owns(statement, plan, &METRICS, key);
+        statement.push(")");
+        return;
+    }
     owns(statement, plan, &METRICS, key);
     statement.push(" AND ");
     // What is not a number is stored as 0, and differs from every number.
-    statement.push(if operator == Operator::NotEqual {
-        "(x.is_nan OR x.value "
+    statement.push(if differs(test) {
+        "(x.is_nan OR "
     } else {
-        "(NOT x.is_nan AND x.value "
+        "(NOT x.is_nan AND "
     });
-    statement
-        .push(operator.text())
-        .push(" ")
-        .bind(value)
-        .push("))");
+    number(statement, plan.dialect, "x.value", test);
+    statement.push("))");
+}
+
+/// Whether a test is met by most numbers.
+fn differs(test: &NumberTest) -> bool {
+    matches!(
+        test,
+        NumberTest::Compare(Operator::NotEqual, _) | NumberTest::In { negated: true, .. }
+    )
 }
 
 fn dataset<'a>(

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use mlrs_store::StoreError;
 use rusqlite::OpenFlags;
+use rusqlite::functions::FunctionFlags;
 
 use crate::connection::{Connection, Transactions as _};
 use crate::pool::{Pool, Share};
+use crate::search::{FOLD, folded};
 use crate::watch::Watch;
 use connection::SqliteConnection;
 use writer::Writer;
@@ -133,6 +135,15 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<rusqlite::Connection, rusqli
     // `LIKE` tells upper from lower case, as MLflow's connections have it.
     connection.pragma_update(None, "case_sensitive_like", true)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.create_scalar_function(
+        FOLD,
+        1,
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
+        |arguments| {
+            let text = arguments.get_raw(0).as_str_or_null()?;
+            Ok(text.map(folded))
+        },
+    )?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }

@@ -51,6 +51,39 @@ pub(super) async fn walked(store: &dyn Store) -> Outcome {
     Ok(())
 }
 
+/// What a pattern means must not depend on the database.
+pub(super) async fn patterns(store: &dyn Store) -> Outcome {
+    let experiment = new_experiment(store).await?;
+    let values = ["a_b", "aXb", "50%", "500", "C:\\d", "Tree"];
+    let mut runs = Vec::new();
+    for value in values {
+        let run = new_run(store, experiment).await?;
+        store.log(run.clone(), params(&[("p", value)])).await?;
+        runs.push(run);
+    }
+    let many: Vec<String> = (0..150).map(|number| format!("'{number}'")).collect();
+    let many = format!("params.p IN ({}, 'Tree')", many.join(", "));
+    let cases: [(&str, &[usize]); 10] = [
+        ("params.p LIKE 'a_b'", &[0, 1]),
+        (r"params.p LIKE 'a\_b'", &[0]),
+        (r"params.p ILIKE 'A\_B'", &[0]),
+        ("params.p LIKE '50%'", &[2, 3]),
+        (r"params.p LIKE '50\%'", &[2]),
+        (r"params.p LIKE 'C:\\d'", &[4]),
+        (r"params.p ILIKE 'c:\\D'", &[4]),
+        ("params.p LIKE 'tree'", &[]),
+        ("params.p ILIKE 'tR_E'", &[5]),
+        (&many, &[5]),
+    ];
+    for (filter, expected) in cases {
+        let ids = found(store, experiment, filter, &[], 10).await?;
+        let ids: BTreeSet<String> = ids.into_iter().collect();
+        let expected = expected.iter().map(|&place| runs[place].clone());
+        same(filter, &ids, &expected.collect())?;
+    }
+    Ok(())
+}
+
 pub(super) async fn absent(store: &dyn Store) -> Outcome {
     let experiment = new_experiment(store).await?;
     let (with, without) = (
@@ -69,7 +102,19 @@ pub(super) async fn absent(store: &dyn Store) -> Outcome {
             "params.p LIKE '1%' OR params.p IS NULL",
             vec![&with, &without],
         ),
+        ("params.p IN ('1', '3')", vec![&with]),
+        ("params.p NOT IN ('2', '3')", vec![&with]),
+        ("run_name IN ('contract') AND params.p NOT IN ('1')", vec![]),
         ("metrics.m > 0", vec![]),
+        ("metrics.m IS NULL", vec![&without]),
+        ("metrics.m IS NOT NULL", vec![&with]),
+        (
+            "metrics.n IS NULL OR metrics.m IN (0)",
+            vec![&with, &without],
+        ),
+        ("metrics.m IN (0, 1)", vec![]),
+        ("metrics.m NOT IN (0, 1)", vec![&with]),
+        ("  ", vec![&with, &without]),
         ("metrics.m != 0", vec![&with]),
         (
             "params.p ILIKE '1' AND (metrics.m < 1 OR metrics.m != 1)",

@@ -57,12 +57,25 @@ pub(super) async fn not_numbers(store: &dyn Store) -> Outcome {
         point("negative", f64::NEG_INFINITY, 1, 0),
     ]);
     store.log(run.clone(), batch).await?;
-    let metrics = store.run(run).await?.data.metrics;
+    let metrics = store.run(run.clone()).await?.data.metrics;
     let values: Vec<f64> = metrics.iter().map(|metric| metric.value).collect();
     same("count", &values.len(), &3)?;
     same("nan", &values[1].is_nan(), &true)?;
-    // Infinities are stored as the largest numbers, as MLflow does.
-    same("infinities", &[values[0], values[2]], &[f64::MAX, f64::MIN])
+    // They are stored as the largest numbers, as MLflow does, and are infinities again when read.
+    let infinities = [f64::INFINITY, f64::NEG_INFINITY];
+    same("infinities", &[values[0], values[2]], &infinities)?;
+    let query = MetricQuery {
+        run_id: run.clone(),
+        key: "infinite".to_owned(),
+        limit: None,
+        offset: 0,
+    };
+    let history = store.metric_history(query).await?.items;
+    same("history", &history[0].value, &f64::INFINITY)?;
+    let sampled = store
+        .sampled_metric_history(vec![run], "negative".to_owned(), None, 5)
+        .await?;
+    same("sampled", &sampled[0].value, &f64::NEG_INFINITY)
 }
 
 async fn params_of(store: &dyn Store, run: &str) -> Result<Vec<Tag>, super::Violation> {

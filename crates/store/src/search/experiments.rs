@@ -3,7 +3,7 @@
 use crate::error::StoreError;
 use crate::rules::parse_experiment_id;
 use crate::search::parser::{Comparison, Value, parse, parse_order};
-use crate::search::typed::{Also, TextTest, number, text};
+use crate::search::typed::{Absence, TextTest, What, number, numbers_as_texts, text};
 use crate::search::{Filter, Operator, OrderBy};
 
 /// A comparison of an experiment.
@@ -55,6 +55,8 @@ pub enum ExperimentOrder {
     /// A time.
     Time(ExperimentTime),
 }
+
+const ALWAYS_THERE: Absence = Absence::Never("tags");
 
 /// Reads a filter of experiments.
 ///
@@ -120,7 +122,7 @@ fn clause(comparison: Comparison) -> Result<ExperimentClause, StoreError> {
         comparison.identifier.entity.as_deref(),
         Some("tag" | "tags")
     ) {
-        let test = text(comparison, Also::Presence, "tag")?;
+        let test = text(comparison, Absence::Asked, What::Tag)?;
         return Ok(ExperimentClause::Tag { key, test });
     }
     check_entity(comparison.identifier.entity.as_deref())?;
@@ -128,7 +130,7 @@ fn clause(comparison: Comparison) -> Result<ExperimentClause, StoreError> {
         return of_time(attribute, &comparison);
     }
     match key.as_str() {
-        "name" => text(comparison, Also::Nothing, "attributes").map(ExperimentClause::Name),
+        "name" => text(comparison, ALWAYS_THERE, What::Attribute).map(ExperimentClause::Name),
         "experiment_id" => of_id(comparison),
         other => Err(unknown(other)),
     }
@@ -156,8 +158,11 @@ fn of_time(
     })
 }
 
-fn of_id(comparison: Comparison) -> Result<ExperimentClause, StoreError> {
-    let (negated, texts) = match text(comparison, Also::Lists, "attributes")? {
+fn of_id(mut comparison: Comparison) -> Result<ExperimentClause, StoreError> {
+    if matches!(comparison.value, Value::List(_)) {
+        numbers_as_texts(&mut comparison);
+    }
+    let (negated, texts) = match text(comparison, ALWAYS_THERE, What::Attribute)? {
         TextTest::Compare(Operator::Equal, text) => (false, vec![text]),
         TextTest::Compare(Operator::NotEqual, text) => (true, vec![text]),
         TextTest::In { negated, texts } => (negated, texts),
@@ -186,6 +191,8 @@ mod tests {
             "creation_time > 5",
             "experiment_id = '1'",
             "experiment_id not in ('1','2')",
+            "experiment_id in (1, 2)",
+            "name in ('x', 'y') and tags.a not in ('b')",
             "tags.a = 'b' or tag.a is null",
         ] {
             filter(source).unwrap();

@@ -59,9 +59,11 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Placed<'_>>, StoreError> {
                 && matches!(last.token, Token::Word(_) | Token::Quoted(_) | Token::Dot)
         });
         let (token, length) = token(rest, first, after_name).ok_or_else(|| {
+            let character = text.get(..start).unwrap_or_default().chars().count() + 1;
             StoreError::invalid(format!(
-                "Invalid clause(s) in filter string: '{}'. A key with other characters than \
-                 letters, digits, '_' and '.' must be in backticks, and a text in quotes.",
+                "Invalid clause(s) in filter string: '{}', from character {character} on. A key \
+                 with other characters than letters, digits, '_' and '.' must be in backticks, and \
+                 a text in quotes.",
                 shown(rest)
             ))
         })?;

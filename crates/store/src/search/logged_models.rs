@@ -4,8 +4,10 @@ use mlrs_api::enums::LoggedModelStatus;
 use mlrs_api::logged_models::{DatasetFilter, OrderByField};
 
 use crate::error::StoreError;
-use crate::search::parser::{Comparison, Identifier, Value, parse};
-use crate::search::typed::{Also, TextTest, number, text};
+use crate::search::parser::{Comparison, Identifier, parse};
+use crate::search::typed::{
+    Absence, NumberTest, TextTest, What, metric, number, numbers_as_texts, text,
+};
 use crate::search::{Filter, Operator, OrderBy};
 
 /// A comparison of a logged model.
@@ -15,10 +17,8 @@ pub enum LoggedModelClause {
     Metric {
         /// Its name.
         key: String,
-        /// One of the six that compare numbers.
-        operator: Operator,
-        /// The number.
-        value: f64,
+        /// The test.
+        test: NumberTest,
     },
     /// A param.
     Param {
@@ -122,6 +122,8 @@ pub struct LoggedModelSearch {
     pub offset: u64,
 }
 
+const ALWAYS_THERE: Absence = Absence::Never("tags, params and metrics");
+
 /// Orders of one search.
 pub const MOST_ORDERS: usize = 8;
 
@@ -206,21 +208,17 @@ fn clause(mut comparison: Comparison) -> Result<LoggedModelClause, StoreError> {
     let Identifier { entity, key } = comparison.identifier.clone();
     match entity.as_deref() {
         Some("metrics" | "metric") => {
-            let (operator, value) = number(&comparison, "metric")?;
-            Ok(LoggedModelClause::Metric {
-                key,
-                operator,
-                value,
-            })
+            let test = metric(&comparison)?;
+            Ok(LoggedModelClause::Metric { key, test })
         }
         Some("params" | "param") => {
-            text_of_number(&mut comparison);
-            let test = text(comparison, Also::Lists, "param")?;
+            numbers_as_texts(&mut comparison);
+            let test = text(comparison, Absence::Asked, What::Param)?;
             Ok(LoggedModelClause::Param { key, test })
         }
         Some("tags" | "tag") => {
-            text_of_number(&mut comparison);
-            let test = text(comparison, Also::Lists, "tag")?;
+            numbers_as_texts(&mut comparison);
+            let test = text(comparison, Absence::Asked, What::Tag)?;
             Ok(LoggedModelClause::Tag { key, test })
         }
         None | Some("attributes" | "attribute") => of_attribute(&key, comparison),
@@ -228,13 +226,6 @@ fn clause(mut comparison: Comparison) -> Result<LoggedModelClause, StoreError> {
             "Invalid entity type: '{other}'. Expected one of ['attributes', 'metrics', 'params', \
              'tags']."
         ))),
-    }
-}
-
-/// A number may stand for its text here: `params.lr = 0.01`.
-fn text_of_number(comparison: &mut Comparison) {
-    if let Value::Number(number) = &comparison.value {
-        comparison.value = Value::Text(number.clone());
     }
 }
 
@@ -249,7 +240,7 @@ fn of_attribute(key: &str, comparison: Comparison) -> Result<LoggedModelClause, 
     Ok(match known {
         Attribute::Text(attribute) => LoggedModelClause::Text {
             attribute,
-            test: text(comparison, Also::Lists, "attributes")?,
+            test: text(comparison, ALWAYS_THERE, What::Attribute)?,
         },
         Attribute::Time(attribute) => {
             let (operator, value) = number(&comparison, &format!("numeric attribute: {key}"))?;
@@ -264,8 +255,8 @@ fn of_attribute(key: &str, comparison: Comparison) -> Result<LoggedModelClause, 
 }
 
 fn of_status(mut comparison: Comparison) -> Result<LoggedModelClause, StoreError> {
-    text_of_number(&mut comparison);
-    let (negated, texts) = match text(comparison, Also::Lists, "attributes")? {
+    numbers_as_texts(&mut comparison);
+    let (negated, texts) = match text(comparison, ALWAYS_THERE, What::Attribute)? {
         TextTest::Compare(Operator::Equal, text) => (false, vec![text]),
         TextTest::Compare(Operator::NotEqual, text) => (true, vec![text]),
         TextTest::In { negated, texts } => (negated, texts),

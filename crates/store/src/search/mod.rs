@@ -19,7 +19,7 @@ pub use experiments::{ExperimentClause, ExperimentOrder};
 pub use logged_models::{LoggedModelClause, LoggedModelOrder, LoggedModelSearch};
 pub use registry::{ModelVersionSearch, RegisteredModelSearch, RegistryClause, RegistryOrder};
 pub use runs::{RunClause, RunOrder};
-pub use typed::TextTest;
+pub use typed::{NumberTest, TextTest};
 
 /// Bytes of one pattern of `LIKE` or `ILIKE`.
 pub const PATTERN_BYTES: usize = 1024;

@@ -5,7 +5,8 @@
 //! conjunction = term { [AND] term }
 //! term       = "(" filter ")" | identifier operator value | identifier IS [NOT] NULL
 //! identifier = name [ "." name { "." name } ]
-//! value      = number | text | "(" text { "," text } ")"
+//! value      = number | text | "(" element { "," element } ")"
+//! element    = number | text
 //! ```
 //! `AND` may be left out and may stand at an end, because MLflow allows it.
 
@@ -15,6 +16,8 @@ use crate::search::{ALL_PATTERN_BYTES, Filter, Operator, PATTERN_BYTES};
 
 /// Parentheses within parentheses.
 const DEEPEST: usize = 32;
+/// What a comparison begins with.
+const NAME: &str = "a name such as `metrics.accuracy`";
 /// Comparisons of one filter.
 const MOST_COMPARISONS: usize = 200;
 
@@ -34,10 +37,19 @@ pub enum Value {
     Number(String),
     /// A quoted text.
     Text(String),
-    /// Texts in parentheses; at least one.
-    List(Vec<String>),
+    /// Numbers and texts in parentheses; at least one.
+    List(Vec<Item>),
     /// Nothing: of `IS NULL` and `IS NOT NULL`.
     Nothing,
+}
+
+/// An element of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// A number as it was written.
+    Number(String),
+    /// A quoted text.
+    Text(String),
 }
 
 /// One comparison.
@@ -51,24 +63,19 @@ pub struct Comparison {
     pub value: Value,
 }
 
-/// Reads a filter; an empty one matches everything.
+/// Reads a filter; a blank one matches everything.
 ///
 /// # Errors
 /// When it is not of the grammar; the text says from where on.
 pub fn parse(text: &str) -> Result<Filter<Comparison>, StoreError> {
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return Ok(Filter::everything());
     }
     let mut parser = Parser::new(text)?;
-    if parser.tokens.is_empty() {
-        return Err(StoreError::invalid(format!(
-            "Invalid filter '{text}'. Could not be parsed."
-        )));
-    }
     let filter = parser.disjunction(0)?;
     match parser.peek() {
         None => Ok(filter),
-        Some(_) => Err(parser.unexpected()),
+        Some(_) => Err(parser.unexpected("`AND`, `OR` or the end")),
     }
 }
 
@@ -139,20 +146,41 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn rest(&self) -> &'a str {
-        let start = self
-            .tokens
-            .get(self.position)
-            .map_or(self.text.len(), |placed| placed.start);
+    /// The text from a token on.
+    fn rest_from(&self, position: usize) -> &'a str {
+        let placed = self.tokens.get(position);
+        let start = placed.map_or(self.text.len(), |placed| placed.start);
         self.text.get(start..).unwrap_or_default()
     }
 
-    fn unexpected(&self) -> StoreError {
-        let rest = self.rest();
-        let where_ = if rest.is_empty() { "its end" } else { rest };
+    fn rest(&self) -> &'a str {
+        self.rest_from(self.position)
+    }
+
+    /// Where the next token stands, and what it is.
+    fn place(&self) -> String {
+        let Some(placed) = self.tokens.get(self.position) else {
+            return "its end".to_owned();
+        };
+        let (before, from) = self.text.split_at(placed.start);
+        let word = from.get(..placed.end - placed.start).unwrap_or_default();
+        let character = before.chars().count() + 1;
+        format!("character {character}, '{}'", shown(word))
+    }
+
+    fn unexpected(&self, expected: &str) -> StoreError {
+        self.unexpected_in(self.position, expected)
+    }
+
+    /// What is no clause from the token `start` on, because something else was expected at the next
+    /// one.
+    fn unexpected_in(&self, start: usize, expected: &str) -> StoreError {
+        let rest = self.rest_from(start);
+        let clause = if rest.is_empty() { "its end" } else { rest };
         StoreError::invalid(format!(
-            "Invalid clause(s) in filter string: '{}'",
-            shown(where_)
+            "Invalid clause(s) in filter string: '{}'. Expected {expected} at {}.",
+            shown(clause),
+            self.place()
         ))
     }
 
@@ -183,7 +211,7 @@ impl<'a> Parser<'a> {
         }
         match parts.len() {
             // Only separators are everything in MLflow; next to `OR` that would be a surprise.
-            0 if start > 0 || depth > 0 || self.peek().is_some() => Err(self.unexpected()),
+            0 if start > 0 || depth > 0 || self.peek().is_some() => Err(self.unexpected(NAME)),
             1 => Ok(parts.swap_remove(0)),
             _ => Ok(Filter::All(parts)),
         }
@@ -205,7 +233,7 @@ impl<'a> Parser<'a> {
                 self.position += 1;
                 Ok(inner)
             }
-            _ => Err(self.unexpected()),
+            _ => Err(self.unexpected("`AND`, `OR` or `)`")),
         }
     }
 
@@ -218,9 +246,11 @@ impl<'a> Parser<'a> {
         }
         let start = self.position;
         let identifier = self.identifier()?;
+        let behind = self.position;
         let Some(operator) = self.operator() else {
-            self.position = start;
-            return Err(self.unexpected());
+            self.position = behind;
+            let expected = "a comparison such as `=`, `LIKE`, `IN (…)` or `IS NULL`";
+            return Err(self.unexpected_in(start, expected));
         };
         let value = match operator {
             Operator::IsNull | Operator::IsNotNull => Some(Value::Nothing),
@@ -228,11 +258,10 @@ impl<'a> Parser<'a> {
             _ => self.value(),
         };
         let Some(value) = value else {
-            let value = self.rest();
             return Err(StoreError::invalid(format!(
-                "Expected a number or a quoted string value (e.g. 'my-value') for '{}'. Found '{}'",
+                "Expected a number or a quoted string value (e.g. 'my-value') for '{}' at {}.",
                 identifier.key,
-                shown(if value.is_empty() { "nothing" } else { value })
+                self.place()
             )));
         };
         if let (Operator::Like | Operator::ILike, Value::Text(pattern)) = (operator, &value) {
@@ -308,7 +337,7 @@ impl<'a> Parser<'a> {
             Some(Token::Quoted(text)) => Ok(text),
             other => {
                 self.position -= usize::from(other.is_some());
-                Err(self.unexpected())
+                Err(self.unexpected(NAME))
             }
         }
     }
@@ -369,9 +398,8 @@ impl<'a> Parser<'a> {
         loop {
             match self.next() {
                 Some(Token::Close) => break,
-                Some(Token::Single(text) | Token::Quoted(text)) => values.push(text),
-                // A number stands for its text: ids are often written so.
-                Some(Token::Number(number)) => values.push(number.to_owned()),
+                Some(Token::Single(text) | Token::Quoted(text)) => values.push(Item::Text(text)),
+                Some(Token::Number(number)) => values.push(Item::Number(number.to_owned())),
                 _ => return Err(self.not_a_list()),
             }
             match self.next() {
@@ -418,7 +446,11 @@ mod tests {
                 let value = match &comparison.value {
                     Value::Number(number) => number.clone(),
                     Value::Text(text) => format!("'{text}'"),
-                    Value::List(texts) => texts.join(","),
+                    Value::List(items) => items
+                        .iter()
+                        .map(|(Item::Number(text) | Item::Text(text))| text.as_str())
+                        .collect::<Vec<_>>()
+                        .join(","),
                     Value::Nothing => String::new(),
                 };
                 format!(
@@ -440,6 +472,8 @@ mod tests {
     fn what_mlflow_takes_is_taken() {
         for (text, expected) in [
             ("", "&()"),
+            (" \t\n ", "&()"),
+            ("metrics.a IN (1, -2.5)", "metrics:aIN1,-2.5"),
             ("metrics.a > 1", "metrics:a>1"),
             ("metrics.a>-.5", "metrics:a>-.5"),
             ("metrics.`a b` >= 1e3", "metrics:a b>=1e3"),
@@ -476,44 +510,52 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_refused_with_the_place() {
+        const COMPARISON: &str = "Expected a comparison such as `=`, `LIKE`, `IN (…)` or `IS NULL`";
+        const NAME: &str = "Expected a name such as `metrics.accuracy`";
+        let clause = |clause: &str, expected: &str, place: &str| {
+            format!("Invalid clause(s) in filter string: '{clause}'. {expected} at {place}.")
+        };
         for (text, expected) in [
-            ("  ", "Invalid filter '  '. Could not be parsed."),
+            ("metrics.a", clause("metrics.a", COMPARISON, "its end")),
+            ("a.b=1 or", clause("its end", NAME, "its end")),
+            ("a.b=1 or and", clause("its end", NAME, "its end")),
+            ("or a.b=1", clause("or a.b=1", NAME, "character 1, 'or'")),
+            ("()", clause(")", NAME, "character 2, ')'")),
             (
-                "metrics.a",
-                "Invalid clause(s) in filter string: 'metrics.a'",
+                "(a.b=1",
+                clause("its end", "Expected `AND`, `OR` or `)`", "its end"),
             ),
-            ("a.b=1 or", "Invalid clause(s) in filter string: 'its end'"),
             (
-                "a.b=1 or and",
-                "Invalid clause(s) in filter string: 'its end'",
+                "a.b=1)",
+                clause(")", "Expected `AND`, `OR` or the end", "character 6, ')'"),
             ),
-            ("or a.b=1", "Invalid clause(s) in filter string: 'or a.b=1'"),
-            ("()", "Invalid clause(s) in filter string: ')'"),
-            ("(a.b=1", "Invalid clause(s) in filter string: 'its end'"),
-            ("a.b=1)", "Invalid clause(s) in filter string: ')'"),
             (
                 "'a' = params.x",
-                "Invalid clause(s) in filter string: ''a' = params.x'",
+                clause("'a' = params.x", NAME, "character 1, ''a''"),
             ),
             (
                 "metrics.a between 1 and 2",
-                "Invalid clause(s) in filter string: 'metrics.a between 1 and 2'",
+                clause(
+                    "metrics.a between 1 and 2",
+                    COMPARISON,
+                    "character 11, 'between'",
+                ),
             ),
             (
-                "tags.a NOT LIKE 'b'",
-                "Invalid clause(s) in filter string: 'tags.a NOT LIKE 'b''",
+                "metrics.é = 1 AND tags.a LIK 'b'",
+                clause("tags.a LIK 'b'", COMPARISON, "character 26, 'LIK'"),
             ),
             (
                 "metrics.a > inf",
-                "Expected a number or a quoted string value (e.g. 'my-value') for 'a'. Found 'inf'",
+                "Expected a number or a quoted string value (e.g. 'my-value') for 'a' at character 13, 'inf'.".to_owned(),
             ),
             (
                 "metrics.a >",
-                "Expected a number or a quoted string value (e.g. 'my-value') for 'a'. Found 'nothing'",
+                "Expected a number or a quoted string value (e.g. 'my-value') for 'a' at its end.".to_owned(),
             ),
             (
                 "run_id in ()",
-                "While parsing a list in the query, expected a non-empty list of string values, but got empty list",
+                "While parsing a list in the query, expected a non-empty list of string values, but got empty list".to_owned(),
             ),
         ] {
             assert_eq!(parsed(text), format!("error: {expected}"), "{text}");

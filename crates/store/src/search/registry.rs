@@ -3,7 +3,7 @@
 use crate::error::StoreError;
 use crate::rules::registry::PROMPT_TAG;
 use crate::search::parser::{Comparison, Value, parse, parse_order};
-use crate::search::typed::{Also, TextTest, number, text};
+use crate::search::typed::{Absence, TextTest, What, number, text};
 use crate::search::{Filter, Operator, OrderBy};
 
 /// A comparison of a registered model or a version.
@@ -86,6 +86,9 @@ pub struct ModelVersionSearch {
     pub offset: u64,
 }
 
+/// What a registered model or a version lacks cannot be asked for: MLflow has no such filter.
+const NEVER_ABSENT: Absence = Absence::Never("tags, params and metrics of runs");
+
 /// Reads a filter of registered models.
 ///
 /// # Errors
@@ -107,7 +110,7 @@ fn clause(comparison: Comparison, keys: &[&str]) -> Result<RegistryClause, Store
     let key = comparison.identifier.key.clone();
     match comparison.identifier.entity.as_deref() {
         Some("tag" | "tags") => {
-            let test = text(comparison, Also::Nothing, "tag")?;
+            let test = text(comparison, NEVER_ABSENT, What::Tag)?;
             return Ok(RegistryClause::Tag { key, test });
         }
         None | Some("attribute" | "attributes" | "attr") => {}
@@ -123,13 +126,13 @@ fn clause(comparison: Comparison, keys: &[&str]) -> Result<RegistryClause, Store
             keys.join("', '")
         )));
     }
-    let (attribute, also) = match key.as_str() {
-        "name" => (RegistryText::Name, Also::Lists),
-        "run_id" => (RegistryText::Run, Also::Lists),
-        "source_path" => (RegistryText::Source, Also::Nothing),
+    let attribute = match key.as_str() {
+        "name" => RegistryText::Name,
+        "run_id" => RegistryText::Run,
+        "source_path" => RegistryText::Source,
         _ => return of_version(comparison),
     };
-    let test = text(comparison, also, "attributes")?;
+    let test = text(comparison, NEVER_ABSENT, What::RegistryAttribute)?;
     Ok(RegistryClause::Text { attribute, test })
 }
 
@@ -189,11 +192,16 @@ pub fn without_prompts(filter: Filter<RegistryClause>) -> Filter<RegistryClause>
 /// # Errors
 /// When one cannot be ordered by, or is there twice.
 pub fn model_order(sources: &[String]) -> Result<Vec<OrderBy<RegistryOrder>>, StoreError> {
-    order(sources, "'{'name', 'timestamp'}'", |key| match key {
-        "name" => Some(RegistryOrder::Name),
-        "timestamp" | "last_updated_timestamp" => Some(RegistryOrder::LastUpdate),
-        _ => None,
-    })
+    order(
+        sources,
+        "order by key",
+        "'{'name', 'timestamp'}'",
+        |key| match key {
+            "name" => Some(RegistryOrder::Name),
+            "timestamp" | "last_updated_timestamp" => Some(RegistryOrder::LastUpdate),
+            _ => None,
+        },
+    )
 }
 
 /// Reads orders of versions; without any, the one changed last comes first.
@@ -208,7 +216,7 @@ pub fn version_order(sources: &[String]) -> Result<Vec<OrderBy<RegistryOrder>>, 
         }]);
     }
     let valid = "'{'name', 'version_number', 'creation_timestamp', 'last_updated_timestamp'}'";
-    order(sources, valid, |key| match key {
+    order(sources, "attribute key", valid, |key| match key {
         "name" => Some(RegistryOrder::Name),
         "version_number" => Some(RegistryOrder::Version),
         "creation_timestamp" => Some(RegistryOrder::Creation),
@@ -219,6 +227,7 @@ pub fn version_order(sources: &[String]) -> Result<Vec<OrderBy<RegistryOrder>>, 
 
 fn order(
     sources: &[String],
+    what: &str,
     valid: &str,
     key_of: impl Fn(&str) -> Option<RegistryOrder>,
 ) -> Result<Vec<OrderBy<RegistryOrder>>, StoreError> {
@@ -228,7 +237,7 @@ fn order(
         let key = key_of(&identifier.key).filter(|_| identifier.entity.is_none());
         let key = key.ok_or_else(|| {
             StoreError::invalid(format!(
-                "Invalid order by key '{}' specified. Valid keys are {valid}",
+                "Invalid {what} '{}' specified. Valid keys are {valid}",
                 identifier.key
             ))
         })?;
@@ -261,7 +270,13 @@ mod tests {
     fn versions_have_more_keys_than_models() {
         assert!(model_filter("run_id = 'r'").is_err());
         version_filter("run_id IN ('r') AND version_number > '1'").unwrap();
-        assert!(version_filter("source_path IN ('a')").is_err());
+        version_filter("source_path IN ('a') AND tags.t NOT IN ('a', 'b')").unwrap();
+        let refused = version_filter("run_id IN (1,2,3)").unwrap_err().to_string();
+        assert!(
+            refused.ends_with("got different type in list: (1, 2, 3)"),
+            "{refused}"
+        );
+        assert!(version_filter("tags.t IS NULL").is_err());
         assert!(version_filter("version_number = 1.5").is_err());
         assert!(version_filter("current_stage = 'None'").is_err());
     }

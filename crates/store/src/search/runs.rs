@@ -2,7 +2,7 @@
 
 use crate::error::StoreError;
 use crate::search::parser::{Comparison, Identifier, parse, parse_order};
-use crate::search::typed::{Also, TextTest, number, text};
+use crate::search::typed::{Absence, NumberTest, TextTest, What, metric, number, text};
 use crate::search::{Filter, Operator, OrderBy};
 
 /// A comparison of a run.
@@ -12,10 +12,8 @@ pub enum RunClause {
     Metric {
         /// Its name.
         key: String,
-        /// One of the six that compare numbers.
-        operator: Operator,
-        /// The number.
-        value: f64,
+        /// The test.
+        test: NumberTest,
     },
     /// A param.
     Param {
@@ -106,6 +104,8 @@ pub enum RunOrder {
     Time(RunTime),
 }
 
+const ALWAYS_THERE: Absence = Absence::Never("tags, params and metrics");
+
 /// Orders of one search.
 pub const MOST_ORDERS: usize = 16;
 
@@ -191,26 +191,22 @@ fn attribute(key: &str) -> Result<Attribute, StoreError> {
 fn clause(comparison: Comparison) -> Result<RunClause, StoreError> {
     let key = comparison.identifier.key.clone();
     Ok(match entity(comparison.identifier.entity.as_deref())? {
-        Entity::Metric => {
-            let (operator, value) = number(&comparison, "metric")?;
-            RunClause::Metric {
-                key,
-                operator,
-                value,
-            }
-        }
+        Entity::Metric => RunClause::Metric {
+            key,
+            test: metric(&comparison)?,
+        },
         Entity::Param => RunClause::Param {
             key,
-            test: text(comparison, Also::Presence, "parameter")?,
+            test: text(comparison, Absence::Asked, What::Param)?,
         },
         Entity::Tag => RunClause::Tag {
             key,
-            test: text(comparison, Also::Presence, "tag")?,
+            test: text(comparison, Absence::Asked, What::Tag)?,
         },
         Entity::Attribute => of_attribute(&key, comparison)?,
         Entity::Dataset => RunClause::Dataset {
             attribute: dataset(&key)?,
-            test: text(comparison, Also::Lists, "dataset attributes")?,
+            test: text(comparison, ALWAYS_THERE, What::Dataset)?,
         },
     })
 }
@@ -225,17 +221,10 @@ fn of_attribute(key: &str, comparison: Comparison) -> Result<RunClause, StoreErr
                 value,
             }
         }
-        Attribute::Text(attribute) => {
-            let also = if attribute == RunText::Id {
-                Also::Lists
-            } else {
-                Also::Nothing
-            };
-            RunClause::Text {
-                attribute,
-                test: text(comparison, also, "attributes")?,
-            }
-        }
+        Attribute::Text(attribute) => RunClause::Text {
+            attribute,
+            test: text(comparison, ALWAYS_THERE, What::Attribute)?,
+        },
     })
 }
 
@@ -302,20 +291,18 @@ mod tests {
                 "Expected numeric value type for metric",
             ),
             (
-                "metrics.a is null",
-                "Expected numeric value type for metric",
+                "metrics.a in (1, 'x')",
+                "Expected numeric value type for metric. Found a text in the list of 'a'",
             ),
+            ("run_id in (1, 'x')", "got different type in list: (1, 'x')"),
+            ("run_id in (1)", "got different type in list: (1,)"),
             (
                 "params.a = 5",
                 "Expected a quoted string value for parameter (e.g. 'my-value'). Got value 5",
             ),
             (
                 "params.a > 'x'",
-                "Invalid comparator '>' not one of '=', '!=', 'LIKE', 'ILIKE', 'IS NULL', 'IS NOT NULL'",
-            ),
-            (
-                "status in ('RUNNING')",
-                "list of quoted string values is not supported",
+                "Invalid comparator '>' not one of '=', '!=', 'LIKE', 'ILIKE', 'IN', 'NOT IN', 'IS NULL', 'IS NOT NULL'",
             ),
             ("foo.a = 1", "Invalid entity type 'foo'. Valid values are"),
             (
@@ -327,7 +314,10 @@ mod tests {
                 "start_time like 'x'",
                 "Expected numeric value type for numeric attribute: start_time",
             ),
-            ("run_name is null", "Invalid comparator 'IS NULL'"),
+            (
+                "run_name is null",
+                "IS NULL / IS NOT NULL is only supported for tags, params and metrics, not for 'attribute' 'run_name'",
+            ),
         ] {
             assert!(
                 refusal(source).contains(part),

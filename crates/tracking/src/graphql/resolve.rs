@@ -120,6 +120,9 @@ impl<'d> Object<'d> {
                 Some(value) => value.to_string().into(),
                 None => "0".into(),
             },
+            // GraphQL has no infinities; MLflow tells the largest numbers, as which they are stored.
+            ("Float", Some(Value::String(text))) if text == "Infinity" => f64::MAX.into(),
+            ("Float", Some(Value::String(text))) if text == "-Infinity" => f64::MIN.into(),
             ("Float", Some(Value::String(_))) if self.kind == METRIC => JsonValue::Null,
             ("Float", Some(Value::String(text))) => {
                 let text = text.to_ascii_lowercase().replace("infinity", "inf");
