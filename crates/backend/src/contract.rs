@@ -179,16 +179,27 @@ fn check_session(model: &dyn Model, case: &Case) -> Vec<String> {
         Err(refused) => return vec![refused.reason],
     };
     let mut failures = Vec::new();
-    for (index, run) in case.runs.iter().enumerate() {
+    for index in order(case.runs.len()) {
+        let run = &case.runs[index];
         let found = match (session.predict(run.batch.clone()), &run.outcome) {
             (Ok(output), Outcome::Output(wanted)) => {
                 compare::outputs(&output, wanted, case.tolerance)
             }
-            (Err(PredictError::Inputs(_)), Outcome::InputsRefused) => None,
+            (Err(PredictError::Inputs(_)), Outcome::InputsRefused) | (Err(_), Outcome::Failed) => {
+                None
+            }
             (Err(error), _) => Some(error.to_string()),
-            (Ok(_), Outcome::InputsRefused) => Some("answered inputs that do not fit".to_owned()),
+            (Ok(_), _) => Some("responded to inputs that do not fit".to_owned()),
         };
         failures.extend(found.map(|text| format!("run {index}: {text}")));
     }
     failures
+}
+
+/// The order in which a session gets the runs of a case: each one three times in a row, then after
+/// each other one, so that whatever a request leaves behind in a session shows in the next.
+fn order(runs: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..runs).flat_map(|index| [index; 3]).collect();
+    order.extend((0..runs).flat_map(|first| (0..runs).flat_map(move |then| [first, then])));
+    order
 }

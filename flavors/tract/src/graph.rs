@@ -16,7 +16,7 @@ use tract_onnx::prelude::Framework;
 
 use crate::catch::caught;
 use crate::values::Finish;
-use crate::{HINT, classes, operators, zipmap};
+use crate::{HINT, classes, operators, recurrent, zipmap};
 
 const DAMAGED: &str = "a download or a copy may have been cut short: fetch the model again";
 
@@ -39,6 +39,10 @@ impl Graph {
         };
         let mut proto = caught(|| framework.proto_model_for_path(path))
             .map_err(|error| unreadable(error.into()))?;
+        let own = |domain: &str| matches!(domain, "" | "ai.onnx");
+        let mut imports = proto.opset_import.iter();
+        let opset = imports.find(|set| own(&set.domain));
+        let opset = opset.map_or(1, |set| set.version);
         let graph = proto
             .graph
             .as_mut()
@@ -51,6 +55,8 @@ impl Graph {
         let labels = zipmap::strip(graph);
         let names = classes::number(graph);
         operators::check(framework, graph)?;
+        recurrent::check(graph)?;
+        recurrent::complete(graph, opset);
         let inputs = inputs(graph)?;
         let outputs = declared
             .iter()

@@ -12,6 +12,7 @@ mod graph;
 mod model;
 mod operators;
 mod plan;
+mod recurrent;
 mod session;
 mod values;
 mod zipmap;

@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mlrs_backend::{Batch, PredictError};
 use tract_onnx::Onnx;
 use tract_onnx::prelude::{DatumType, InferenceFact, InferenceModel, InferenceModelExt};
-use tract_onnx::prelude::{IntoRunnable, TractError, TractResult, TypedModel, TypedSimplePlan};
+use tract_onnx::prelude::{IntoRunnable, IntoTValue, TVec, Tensor, TractError, TractResult};
+use tract_onnx::prelude::{TypedModel, TypedSimplePlan};
+use tract_onnx::tract_core::internal::EvalContext;
+use tract_onnx::tract_core::prelude::TypedSimpleState;
 
 use crate::catch::caught;
 use crate::graph::{Axis, Graph};
@@ -20,7 +23,70 @@ use crate::{forest, values};
 const KEPT: usize = 16;
 
 /// An executable graph; sessions share it.
-pub(crate) type Plan = Arc<TypedSimplePlan>;
+#[derive(Clone)]
+pub(crate) struct Plan {
+    simple: Arc<TypedSimplePlan>,
+    keeps_state: bool,
+}
+
+impl Plan {
+    fn new(graph: TypedModel) -> TractResult<Self> {
+        let simple = graph.into_optimized()?.into_runnable()?;
+        let keeps_state = keeps_state(&simple)?;
+        Ok(Self {
+            simple,
+            keeps_state,
+        })
+    }
+
+    /// A state to run the plan with.
+    pub fn spawn(&self) -> TractResult<TypedSimpleState> {
+        caught(|| self.simple.spawn())
+    }
+
+    /// Whether it runs on zeros of these shapes. tract makes plans of recurrent graphs for all shapes
+    /// that run for a batch of one only.
+    fn runs_on(&self, shapes: &Shapes, types: &[DatumType]) -> bool {
+        let run = || {
+            let inputs = shapes.iter().zip(types);
+            let inputs = inputs.map(|(shape, datum_type)| {
+                Tensor::zero_dt(*datum_type, shape).map(IntoTValue::into_tvalue)
+            });
+            let inputs = inputs.collect::<TractResult<TVec<_>>>()?;
+            self.simple.spawn()?.run(inputs)
+        };
+        caught(run).is_ok()
+    }
+
+    /// Whether a state remembers what it ran on, as streams want it: recurrent operators and `Scan`
+    /// go on where the run before ended, `GRU` keeps its packed weights, random operators their
+    /// seed. A request is not part of a stream, so such a state runs once.
+    pub const fn keeps_state(&self) -> bool {
+        self.keeps_state
+    }
+}
+
+/// Shapes that the axes allow, with `length` for each dimension that is not fixed.
+fn lengths(axes: &[Vec<Axis>], length: usize) -> Shapes {
+    let of = |axis: &Axis| match axis {
+        Axis::Fixed(fixed) => *fixed,
+        Axis::Symbol(_) => length,
+    };
+    let shape = |axes: &Vec<Axis>| axes.iter().map(of).collect();
+    axes.iter().map(shape).collect()
+}
+
+/// Whether any operator of the plan keeps something between runs.
+fn keeps_state(plan: &TypedSimplePlan) -> TractResult<bool> {
+    let context = EvalContext::out_of_plan();
+    for node in plan.model().nodes() {
+        if node.op().state(&context)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The shapes of all inputs of a request.
 pub(crate) type Shapes = Vec<Vec<usize>>;
 
@@ -40,21 +106,23 @@ impl Plans {
     /// Makes the plan, or finds out that it takes one for each shape.
     pub fn new(framework: &Onnx, graph: &Graph, directory: &Path) -> TractResult<Self> {
         let ranked = graph.inputs.iter().all(|input| input.shape.is_some());
+        let types: Vec<DatumType> = graph
+            .inputs
+            .iter()
+            .map(|input| values::datum_type(input.dtype))
+            .collect();
         if ranked {
             for shared_rows in [false, true] {
                 let (proto, axes) = graph.with_symbols(shared_rows);
                 let made = caught(|| optimized(parse(framework, &proto, directory)?));
-                if let Ok(plan) = made {
+                if let Ok(plan) = made
+                    && (!plan.keeps_state() || plan.runs_on(&lengths(&axes, 2), &types))
+                {
                     return Ok(Self::Symbolic { plan, axes });
                 }
             }
         }
         let parsed = caught(|| parse(framework, &graph.proto, directory))?;
-        let types = graph
-            .inputs
-            .iter()
-            .map(|input| values::datum_type(input.dtype))
-            .collect();
         let plans = Self::PerShape {
             graph: Box::new(parsed),
             types,
@@ -63,19 +131,7 @@ impl Plans {
         if ranked {
             // A graph that works for no shape is found now, not at the first request.
             let (_, axes) = graph.with_symbols(true);
-            let length = |axis: &Axis| {
-                if let Axis::Fixed(length) = axis {
-                    *length
-                } else {
-                    1
-                }
-            };
-            plans.for_shapes(
-                &axes
-                    .iter()
-                    .map(|axes| axes.iter().map(length).collect())
-                    .collect(),
-            )?;
+            plans.for_shapes(&lengths(&axes, 1))?;
         }
         Ok(plans)
     }
@@ -83,12 +139,12 @@ impl Plans {
     /// The plan for requests of these shapes.
     pub fn for_shapes(&self, shapes: &Shapes) -> TractResult<Plan> {
         let (graph, types, kept) = match self {
-            Self::Symbolic { plan, .. } => return Ok(Arc::clone(plan)),
+            Self::Symbolic { plan, .. } => return Ok(plan.clone()),
             Self::PerShape { graph, types, kept } => (graph, types, kept),
         };
         let lock = || kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, plan)) = lock().iter().find(|(known, _)| known == shapes) {
-            return Ok(Arc::clone(plan));
+            return Ok(plan.clone());
         }
         // Outside the lock: it takes milliseconds, and other sessions go on meanwhile.
         let plan = caught(|| optimized(concrete(graph, types, shapes)?))?;
@@ -96,7 +152,7 @@ impl Plans {
         if kept.len() >= KEPT {
             kept.remove(0);
         }
-        kept.push((shapes.clone(), Arc::clone(&plan)));
+        kept.push((shapes.clone(), plan.clone()));
         Ok(plan)
     }
 
@@ -163,5 +219,5 @@ fn concrete(
 fn optimized(graph: InferenceModel) -> TractResult<Plan> {
     let mut typed: TypedModel = graph.into_typed()?;
     forest::replace(&mut typed)?;
-    typed.into_optimized()?.into_runnable()
+    Plan::new(typed)
 }

@@ -15,8 +15,9 @@ use crate::values::{self, Finish};
 /// A session of a model on tract.
 pub(crate) struct TractSession {
     shared: Arc<Shared>,
-    /// With the shapes it is for; one plan for all shapes has none. Gone after an error, since tract
-    /// leaves a failed run half-way.
+    /// The state of the last run, with the shapes it is for; one plan for all shapes has none. Gone
+    /// after an error, since tract leaves a failed run half-way, and where the plan has operators
+    /// that keep something between runs: a request must not see the one before.
     state: Option<(Shapes, TypedSimpleState)>,
 }
 
@@ -29,7 +30,7 @@ impl TractSession {
     }
 
     fn run(&mut self, batch: &Batch) -> TractResult<Output> {
-        let mut state = self.state_for(batch)?;
+        let (shapes, mut state, again) = self.state_for(batch)?;
         let shared = &self.shared;
         let output = caught(|| {
             let inputs: TVec<TValue> = batch
@@ -37,15 +38,16 @@ impl TractSession {
                 .iter()
                 .map(values::engine_tensor)
                 .collect::<TractResult<_>>()?;
-            shared.output(&state.1.run(inputs)?)
+            shared.output(&state.run(inputs)?)
         });
-        if output.is_ok() {
-            self.state = Some(state);
+        if output.is_ok() && again {
+            self.state = Some((shapes, state));
         }
         output
     }
 
-    fn state_for(&mut self, batch: &Batch) -> TractResult<(Shapes, TypedSimpleState)> {
+    /// A state for the shapes of a batch, and whether it may run again.
+    fn state_for(&mut self, batch: &Batch) -> TractResult<(Shapes, TypedSimpleState, bool)> {
         let plans = &self.shared.plans;
         let shapes: Shapes = if plans.is_symbolic() {
             Shapes::new()
@@ -57,11 +59,11 @@ impl TractSession {
                 .collect()
         };
         match self.state.take() {
-            Some(state) if state.0 == shapes => Ok(state),
+            Some((known, state)) if known == shapes => Ok((shapes, state, true)),
             _ => {
                 let plan = plans.for_shapes(&shapes)?;
-                let state = caught(|| plan.spawn())?;
-                Ok((shapes, state))
+                let state = plan.spawn()?;
+                Ok((shapes, state, !plan.keeps_state()))
             }
         }
     }

@@ -11,8 +11,20 @@ const fn gap(case: &'static str, reason: &'static str) -> Gap {
 }
 
 /// What tract refuses, and why.
-const GAPS: [Gap; 3] = [
+const GAPS: [Gap; 6] = [
     gap("identity_str", "the input `x` of type `str`"),
+    gap(
+        "lstm_reverse",
+        "the attribute `direction` of the operator `LSTM`",
+    ),
+    gap(
+        "lstm_clipped",
+        "the attribute `clip` of the operator `LSTM`",
+    ),
+    gap(
+        "lstm_activations",
+        "the attribute `activations` of the operator `LSTM`",
+    ),
     gap("sequence_output", "the operator `SplitToSequence`"),
     gap("text_output", "the operator `LabelEncoder`"),
 ];

@@ -2,7 +2,7 @@
 //!
 //! A case is `{name, data, refusal}` when it must be refused, else `{name, data, tolerance,
 //! batching, inputs, outputs, runs}`; a run is `{inputs: [tensor], outputs: [value]}` or
-//! `{inputs, error: "inputs"}`; a tensor is `{dtype, shape, data}` with row-major data; a value is
+//! `{inputs, error: "inputs"}`, or `error: "any"` for an engine that fails on the way; a tensor is `{dtype, shape, data}` with row-major data; a value is
 //! `{tensor}`, `{maps: [{keys, values}]}` or `{sequence: [tensor]}`.
 
 use std::path::Path;
@@ -47,6 +47,7 @@ pub(super) struct Run {
 pub(super) enum Outcome {
     Output(Output),
     InputsRefused,
+    Failed,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +70,7 @@ struct CaseText {
 struct RunText {
     inputs: Vec<TensorText>,
     outputs: Option<Vec<ValueText>>,
+    error: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -136,6 +138,7 @@ fn run(text: RunText) -> Result<Run, ContractError> {
         .and_then(|input| input.shape.first().copied())
         .unwrap_or(1);
     let outcome = match text.outputs {
+        None if text.error.as_deref() == Some("any") => Outcome::Failed,
         None => Outcome::InputsRefused,
         Some(values) => Outcome::Output(Output {
             values: values
