@@ -14,6 +14,8 @@
 mod bad_models;
 mod bad_requests;
 mod clients;
+mod costly;
+mod mixing;
 mod models;
 mod pressure;
 mod raw;

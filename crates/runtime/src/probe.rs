@@ -1,17 +1,18 @@
 //! What is tried once, before a model takes requests: what a prediction costs, and whether rows are
 //! independent of each other.
 //!
-//! Declared shapes cannot tell the second: a softmax over the batch has them, too. So a batch is
-//! run alone, a batch of zeros is run alone, and both together; only if each gets its own answer
-//! again are requests ever merged.
+//! The model says the second from its graph; here it is tried as well. Some different batches, of
+//! rows of different scale, are run alone and then beside each other in several orders; only if each
+//! gets its own response again are requests ever merged.
 
 use std::time::{Duration, Instant};
 
 use mlrs_backend::{Batching, Model, PredictError, Session};
-use mlrs_payload::{Batch, DType, Dim, Tensor, TensorData, TensorInfo};
+use mlrs_payload::{Batch, DType, Dim, Output, Tensor, TensorData, TensorInfo};
 
-use crate::batching::{has_rows, join, may_join, same_rows, splits_into};
+use crate::batching::{first_rows, has_rows, join, same_rows, splits_into};
 use crate::cost::Costs;
+use crate::samples::varied;
 
 /// What the warm-up found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub(crate) fn run(
         });
     };
     let started = Instant::now();
-    let alone = session.predict(batch.clone())?;
+    session.predict(batch.clone())?;
     let first = started.elapsed();
     let mut then = first;
     for _ in 0..REPEATS {
@@ -57,7 +58,7 @@ pub(crate) fn run(
     costs.record(batch.rows, then);
     let merges = model.batching() == Batching::RowWise
         && has_rows(&batch)
-        && rows_are_independent(session, &batch, &alone);
+        && rows_are_independent(session, &batch);
     Ok(WarmUp {
         first,
         then,
@@ -66,38 +67,54 @@ pub(crate) fn run(
     })
 }
 
-/// Whether a batch beside another one keeps its answer, and the other one, too.
-fn rows_are_independent(
-    session: &mut dyn Session,
-    batch: &Batch,
-    alone: &mlrs_payload::Output,
-) -> bool {
-    let other = Batch {
-        inputs: batch
-            .inputs
-            .iter()
-            .map(|tensor| Tensor {
-                shape: tensor.shape.clone(),
-                data: zero_data(tensor.data.dtype(), tensor.data.len()),
-            })
-            .collect(),
-        rows: batch.rows,
-    };
-    if !may_join(batch, &other) {
+/// Rows of the example that are tried beside others.
+const TRIED_ROWS: usize = 4;
+
+/// Batches that are made to be tried, and those that the model must accept: one that it refuses is
+/// none of its domain.
+const MADE: usize = 6;
+const ACCEPTED: usize = 2;
+
+/// Whether different batches keep their responses beside each other.
+fn rows_are_independent(session: &mut dyn Session, batch: &Batch) -> bool {
+    let base = first_rows(batch, TRIED_ROWS);
+    let mut tried: Vec<(Batch, Output)> = Vec::new();
+    let made = (0..MADE).map(|sample| varied(&base, sample));
+    for sample in std::iter::once(base.clone()).chain(made) {
+        if tried.iter().any(|(known, _)| *known == sample) {
+            continue;
+        }
+        if let Ok(output) = session.predict(sample.clone()) {
+            tried.push((sample, output));
+        }
+    }
+    // The first is the example itself, which the model has accepted before.
+    if tried.len() <= ACCEPTED {
         return false;
     }
-    let rows = batch.rows;
-    let Ok(other_alone) = session.predict(other.clone()) else {
+    let forward: Vec<usize> = (0..tried.len()).chain([0]).collect();
+    let backward: Vec<usize> = forward.iter().rev().copied().skip(1).collect();
+    let pair = [tried.len() - 1, 0];
+    [forward.as_slice(), &backward, &pair]
+        .into_iter()
+        .all(|order| keep_their_rows(session, &tried, order))
+}
+
+/// Runs batches beside each other in an order, and compares with what each gave alone.
+fn keep_their_rows(session: &mut dyn Session, tried: &[(Batch, Output)], order: &[usize]) -> bool {
+    let joined = join(order.iter().map(|index| &tried[*index].0));
+    let rows = joined.rows;
+    let Ok(together) = session.predict(joined) else {
         return false;
     };
-    // Zeros between two copies: what depends on the order or the neighbours shows.
-    let Ok(together) = session.predict(join([batch, &other, batch].into_iter())) else {
-        return false;
-    };
-    splits_into(&together, 3 * rows)
-        && same_rows(&together, &(0..rows), alone)
-        && same_rows(&together, &(rows..2 * rows), &other_alone)
-        && same_rows(&together, &(2 * rows..3 * rows), alone)
+    let mut first = 0;
+    splits_into(&together, rows)
+        && order.iter().all(|index| {
+            let (batch, alone) = &tried[*index];
+            let range = first..first + batch.rows;
+            first = range.end;
+            same_rows(&together, &range, alone)
+        })
 }
 
 /// A batch of zeros for a model that brought no example; `None` where its shapes do not say how

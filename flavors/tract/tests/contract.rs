@@ -11,7 +11,8 @@ const fn gap(case: &'static str, reason: &'static str) -> Gap {
 }
 
 /// What tract refuses, and why.
-const GAPS: [Gap; 6] = [
+const GAPS: [Gap; 8] = [
+    gap("filled", "shape input is variable"),
     gap("identity_str", "the input `x` of type `str`"),
     gap(
         "lstm_reverse",
