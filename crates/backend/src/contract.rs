@@ -77,6 +77,7 @@ pub const fn options() -> LoadOptions {
         sessions: 2,
         threads_per_session: 1,
         missing_provider: MissingProvider::UseCpu,
+        output_bytes: 1 << 30,
     }
 }
 

@@ -5,6 +5,7 @@
 //! in here: an implementation is a leaf crate under `flavors/`, and only the command line knows it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -39,8 +40,11 @@ pub trait Model: Send + Sync {
     /// The outputs that the loaded model really has, in its order.
     fn outputs(&self) -> &[ValueInfo];
 
-    /// Whether requests may be merged into one batch, as far as the declared shapes tell.
+    /// Whether requests may be merged into one batch, as far as the loaded model tells.
     fn batching(&self) -> Batching;
+
+    /// What the cost of a prediction depends on.
+    fn cost(&self) -> Cost;
 
     /// Facts for the start-up log and `mlrs inspect`: version of the engine, provider, threads.
     fn facts(&self) -> Vec<(&'static str, String)>;
@@ -60,8 +64,18 @@ pub trait Session: Send {
     /// come in the order of [`Model::outputs`].
     ///
     /// # Errors
-    /// When the engine refuses the shapes or fails.
+    /// When the engine refuses the shapes, fails, was interrupted, or gives more than is allowed.
     fn predict(&mut self, batch: Batch) -> Result<Output, PredictError>;
+
+    /// What ends a running [`Session::predict`] from another thread, where the engine can.
+    fn interrupt(&self) -> Option<Arc<dyn Interrupt>>;
+}
+
+/// Ends the prediction that a session runs.
+pub trait Interrupt: Send + Sync {
+    /// Has the running prediction end with [`PredictError::Interrupted`] soon. Called only while one
+    /// runs; the next one is not touched.
+    fn interrupt(&self);
 }
 
 /// Where a model lies and what `MLmodel` says of the flavor that is to be loaded.
@@ -91,6 +105,9 @@ pub struct LoadOptions {
     pub threads_per_session: usize,
     /// What to do when the model asks for an execution provider that is not there.
     pub missing_provider: MissingProvider,
+    /// Bytes that the outputs of one prediction may take; more is
+    /// [`PredictError::OutputTooLarge`].
+    pub output_bytes: usize,
 }
 
 /// What to do when an execution provider that the model asks for is not there.
@@ -106,15 +123,25 @@ pub enum MissingProvider {
 /// Whether requests may be merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Batching {
-    /// Each row of the outputs depends on the same row of the inputs only, as far as the declared
-    /// shapes tell: every input and output has a variable leading dimension.
+    /// Each row of the outputs depends on the same row of the inputs only: every input and output has
+    /// a variable leading dimension, and the model shows that it treats rows apart.
     RowWise,
-    /// Each request runs alone.
+    /// Each request runs alone: the default for what cannot be shown.
     Alone,
 }
 
+/// What time and memory of a prediction depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// The shapes of the inputs alone: what was measured once holds for the next request.
+    ByShapes,
+    /// Values of the inputs, as with a loop whose turns are an input. Such a model never runs in the
+    /// caller's thread.
+    ByValues,
+}
+
 impl Batching {
-    /// What the declared shapes allow: [`Batching::RowWise`] when every input and every output is a
+    /// The most that the declared shapes allow: [`Batching::RowWise`] when every input and every output is a
     /// tensor whose leading dimension is not fixed, or a map for each row.
     pub fn of(inputs: &[TensorInfo], outputs: &[ValueInfo]) -> Self {
         let variable = |shape: &Option<Vec<Dim>>| {
@@ -187,4 +214,15 @@ pub enum PredictError {
     /// The engine failed: nobody's fault that a client could mend.
     #[error("the model failed: {0}")]
     Engine(String),
+    /// It was ended by [`Interrupt::interrupt`].
+    #[error("the prediction was interrupted")]
+    Interrupted,
+    /// Its outputs are larger than [`LoadOptions::output_bytes`].
+    #[error("the outputs of the model take {bytes} bytes, more than the {limit} that are allowed")]
+    OutputTooLarge {
+        /// What they take.
+        bytes: usize,
+        /// What they may take.
+        limit: usize,
+    },
 }

@@ -27,6 +27,9 @@ pub(crate) struct EngineArguments {
     /// When the model asks for an execution provider that is not there (CUDA, say)
     #[arg(long, value_enum, default_value_t = Missing::UseCpu, value_name = "ACTION")]
     pub(crate) missing_provider: Missing,
+    /// Bytes that the outputs of one prediction may have; more are answered with 400
+    #[arg(long, default_value_t = 256 << 20, env = "MLRS_OUTPUT_LIMIT", value_name = "BYTES")]
+    pub(crate) output_limit: usize,
 }
 
 /// What to do without an execution provider.
@@ -97,6 +100,7 @@ impl EngineArguments {
             sessions,
             threads_per_session,
             missing_provider,
+            output_bytes: self.output_limit,
         }
     }
 }

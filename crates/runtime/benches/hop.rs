@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion};
-use mlrs_backend::{Batching, Model, PredictError, Refusal, Session};
+use mlrs_backend::{Batching, Cost, Interrupt, Model, PredictError, Refusal, Session};
 use mlrs_payload::{
     Batch, DType, Dim, Output, Tensor, TensorData, TensorInfo, Value, ValueInfo, ValueKind,
 };
@@ -40,6 +40,10 @@ impl Model for Echo {
         Batching::RowWise
     }
 
+    fn cost(&self) -> Cost {
+        Cost::ByShapes
+    }
+
     fn facts(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
@@ -54,6 +58,10 @@ struct EchoSession {
 }
 
 impl Session for EchoSession {
+    fn interrupt(&self) -> Option<Arc<dyn Interrupt>> {
+        None
+    }
+
     fn predict(&mut self, batch: Batch) -> Result<Output, PredictError> {
         let begin = Instant::now();
         while begin.elapsed() < self.takes {

@@ -8,7 +8,9 @@
 mod batching;
 mod cost;
 mod probe;
+mod samples;
 mod service;
+mod watch;
 
 pub use probe::WarmUp;
 pub use service::{InService, Prediction, Rejection, Settings};

@@ -8,13 +8,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use mlrs_backend::{Model, PredictError, Refusal, Session};
+use mlrs_backend::{Cost, Model, PredictError, Refusal, Session};
 use mlrs_payload::{Batch, Output};
 use tokio::sync::oneshot;
 
 use crate::batching::{has_rows, join, may_join, splits_into};
 use crate::cost::Costs;
 use crate::probe::{self, WarmUp};
+use crate::watch::Watch;
 
 /// How a model is put in service.
 #[derive(Clone, Copy, Debug)]
@@ -60,10 +61,19 @@ pub enum Rejection {
     Stopping,
     /// The prediction failed.
     #[error(transparent)]
-    Failed(#[from] PredictError),
+    Failed(PredictError),
     /// The engine panicked; the session was replaced.
     #[error("the model panicked")]
     Panicked,
+}
+
+impl From<PredictError> for Rejection {
+    fn from(error: PredictError) -> Self {
+        match error {
+            PredictError::Interrupted => Self::Expired,
+            error => Self::Failed(error),
+        }
+    }
 }
 
 type Reply = Result<Prediction, Rejection>;
@@ -100,6 +110,8 @@ struct Shared {
     abandoned: AtomicU64,
     merges: AtomicBool,
     costs: Costs,
+    /// Where the engine can be interrupted.
+    watch: Option<Watch>,
 }
 
 /// A model in service.
@@ -119,6 +131,8 @@ impl InService {
         let sessions = (0..count)
             .map(|_| model.session())
             .collect::<Result<Vec<_>, _>>()?;
+        let interruptible = sessions.iter().any(|session| session.interrupt().is_some());
+        let watch = interruptible.then(Watch::start).transpose()?;
         let shared = Arc::new(Shared {
             model,
             settings,
@@ -131,6 +145,7 @@ impl InService {
             abandoned: AtomicU64::new(0),
             merges: AtomicBool::new(false),
             costs: Costs::default(),
+            watch,
         });
         let mut workers = Vec::with_capacity(count);
         for index in 0..count {
@@ -204,6 +219,7 @@ impl InService {
                 return Err(Rejection::Stopping);
             }
             if state.jobs.is_empty()
+                && shared.model.cost() == Cost::ByShapes
                 && shared.costs.is_cheap(batch.rows)
                 && let Some(session) = state.sessions.pop()
             {
@@ -281,7 +297,7 @@ impl Shared {
     /// Runs a cheap prediction in the caller's thread.
     fn run_here(&self, session: Box<dyn Session>, batch: Batch) -> Reply {
         let rows = batch.rows;
-        let (session, result) = self.run(session, batch);
+        let (session, result) = self.run(session, batch, None);
         self.give_back(session);
         let (output, ran) = result?;
         Ok(Prediction {
@@ -294,11 +310,25 @@ impl Shared {
         })
     }
 
-    /// Runs the engine. A panic costs the session, which is replaced, and nothing else.
-    fn run(&self, mut session: Box<dyn Session>, batch: Batch) -> (Option<Box<dyn Session>>, Ran) {
+    /// Runs the engine, until the deadline where there is one. A panic costs the session, which is
+    /// replaced, and nothing else.
+    fn run(
+        &self,
+        mut session: Box<dyn Session>,
+        batch: Batch,
+        deadline: Option<Instant>,
+    ) -> (Option<Box<dyn Session>>, Ran) {
         let rows = batch.rows;
+        let watched = match (&self.watch, deadline, session.interrupt()) {
+            (Some(watch), Some(deadline), Some(interrupt)) => {
+                Some(watch.begin(deadline, interrupt))
+            }
+            _ => None,
+        };
         let started = Instant::now();
-        let Ok(result) = catch_unwind(AssertUnwindSafe(|| session.predict(batch))) else {
+        let result = catch_unwind(AssertUnwindSafe(|| session.predict(batch)));
+        drop(watched);
+        let Ok(result) = result else {
             // What the panic left behind may panic again when it is dropped.
             drop(catch_unwind(AssertUnwindSafe(move || drop(session))));
             tracing::error!("the model panicked; its session is replaced");
@@ -404,7 +434,8 @@ impl Shared {
         let started = Instant::now();
         let batch = join(jobs.iter().map(|job| &job.batch));
         let batch_rows = batch.rows;
-        let (session, result) = self.run(session, batch);
+        let deadline = jobs.iter().map(|job| job.deadline).max();
+        let (session, result) = self.run(session, batch, deadline);
         match result {
             Ok((output, ran)) if splits_into(&output, batch_rows) => {
                 let output = Arc::new(output);
@@ -425,9 +456,9 @@ impl Shared {
                 }
                 session
             }
-            Err(Rejection::Panicked) => {
+            Err(rejection @ (Rejection::Panicked | Rejection::Expired)) => {
                 for job in jobs {
-                    drop(job.reply.send(Err(Rejection::Panicked)));
+                    drop(job.reply.send(Err(rejection.clone())));
                 }
                 session
             }
@@ -447,7 +478,7 @@ impl Shared {
     fn serve_alone(&self, session: Box<dyn Session>, job: Job) -> Option<Box<dyn Session>> {
         let rows = job.batch.rows;
         let waited = job.queued.elapsed();
-        let (session, result) = self.run(session, job.batch);
+        let (session, result) = self.run(session, job.batch, Some(job.deadline));
         let reply = result.map(|(output, ran)| Prediction {
             output: Arc::new(output),
             rows: 0..rows,

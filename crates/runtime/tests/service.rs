@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use mlrs_backend::{Batching, Model, PredictError, Refusal, Session};
+use mlrs_backend::{Batching, Cost, Interrupt, Model, PredictError, Refusal, Session};
 use mlrs_payload::{
     Batch, DType, Dim, Output, Tensor, TensorData, TensorInfo, Value, ValueInfo, ValueKind,
 };
@@ -72,6 +72,10 @@ impl Model for Rows {
         Batching::RowWise
     }
 
+    fn cost(&self) -> Cost {
+        Cost::ByShapes
+    }
+
     fn facts(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
@@ -88,6 +92,10 @@ impl Model for Rows {
 }
 
 impl Session for RowSession {
+    fn interrupt(&self) -> Option<Arc<dyn Interrupt>> {
+        None
+    }
+
     fn predict(&mut self, mut batch: Batch) -> Result<Output, PredictError> {
         // Longer than what counts as cheap, so that predictions go through the workers.
         std::thread::sleep(Duration::from_millis(2));

@@ -114,7 +114,12 @@ impl From<Rejection> for Refused {
                 answer(ErrorCode::TemporarilyUnavailable).with_retry_after(1),
             ),
             Rejection::Failed(PredictError::Inputs(_)) => answer(ErrorCode::BadRequest).into(),
-            Rejection::Failed(PredictError::Engine(_)) | Rejection::Panicked => {
+            Rejection::Failed(PredictError::OutputTooLarge { .. }) => {
+                let text = format!("{rejection}; send fewer rows, or raise `--output-limit`");
+                ApiError::new(ErrorCode::BadRequest, text).into()
+            }
+            Rejection::Failed(PredictError::Engine(_) | PredictError::Interrupted)
+            | Rejection::Panicked => {
                 Self::failed("the model failed on this request", chain(&rejection))
             }
         }

@@ -17,6 +17,7 @@ mod model;
 mod options;
 mod providers;
 mod session;
+mod shared;
 mod values;
 
 use std::sync::OnceLock;

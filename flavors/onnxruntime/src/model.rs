@@ -7,8 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mlrs_backend::{Batching, LoadOptions, MissingProvider, Model, ModelSource, Refusal, Session};
+use mlrs_backend::{
+    Batching, Cost, LoadOptions, MissingProvider, Model, ModelSource, Refusal, Session,
+};
 use mlrs_backend::{TensorInfo, ValueInfo};
+use mlrs_onnx::Conduct;
 use ort::session::builder::SessionBuilder;
 
 use crate::declared;
@@ -16,6 +19,7 @@ use crate::engine::Engine;
 use crate::options::SessionOptions;
 use crate::providers::{self, CPU, Chosen, Provider};
 use crate::session::OnnxSession;
+use crate::shared::SharedSession;
 
 /// A model of the `onnx` flavor on ONNX Runtime.
 pub(crate) struct OnnxModel {
@@ -23,7 +27,10 @@ pub(crate) struct OnnxModel {
     missing: Vec<String>,
     inputs: Arc<[TensorInfo]>,
     outputs: Vec<ValueInfo>,
-    first: Mutex<Option<ort::session::Session>>,
+    conduct: Conduct,
+    output_bytes: usize,
+    /// The session of all workers, or, with an accelerator, of the first.
+    first: Mutex<Option<Arc<SharedSession>>>,
 }
 
 /// All that it takes to make a session.
@@ -34,6 +41,7 @@ struct Recipe {
     options: SessionOptions,
     accelerators: Vec<Provider>,
     threads: usize,
+    workers: usize,
 }
 
 const UNLOADABLE: &str = "if a download or a copy was cut short or left files out, fetch the model again; \
@@ -79,19 +87,27 @@ impl OnnxModel {
             options,
             accelerators,
             threads,
+            workers: load.sessions.max(1),
         };
         let mut missing = chosen.missing;
         let first = recipe.first(load.missing_provider, &mut missing)?;
-        let inputs = declared::inputs(&first)?.into();
+        let inputs: Arc<[TensorInfo]> = declared::inputs(&first)?.into();
         let outputs = declared::outputs(&first)?;
+        let conduct = mlrs_onnx::conduct(&recipe.path, &inputs, &outputs)?;
         Ok(Self {
             recipe,
             missing,
             inputs,
             outputs,
-            first: Mutex::new(Some(first)),
+            conduct,
+            output_bytes: load.output_bytes,
+            first: Mutex::new(Some(Arc::new(share(first)?))),
         })
     }
+}
+
+fn share(session: ort::session::Session) -> Result<SharedSession, Refusal> {
+    SharedSession::new(session).map_err(|error| Refusal::new(error.message().to_owned()))
 }
 
 fn report(chosen: &Chosen) {
@@ -158,7 +174,7 @@ impl Recipe {
         // as much memory, and some tenths of a microsecond more.
         let mut builder = ort::session::Session::builder(&self.engine.environment)?
             .with_execution_providers(accelerators)?
-            .with_intra_threads(self.threads)?
+            .with_intra_threads(self.pool())?
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?
             .with_memory_pattern(false)?;
@@ -175,6 +191,20 @@ impl Recipe {
             builder = builder.with_config_entry(key, value)?;
         }
         Ok(builder)
+    }
+
+    /// Threads of a session's pool, of which the caller is one: for all workers, where they share it.
+    fn pool(&self) -> usize {
+        if self.is_shared() {
+            (self.threads - 1) * self.workers + 1
+        } else {
+            self.threads
+        }
+    }
+
+    /// Whether all workers run one session; accelerators do not promise that they may.
+    fn is_shared(&self) -> bool {
+        self.accelerators.is_empty()
     }
 
     fn providers(&self) -> String {
@@ -196,7 +226,11 @@ impl Model for OnnxModel {
     }
 
     fn batching(&self) -> Batching {
-        Batching::of(&self.inputs, &self.outputs)
+        self.conduct.batching
+    }
+
+    fn cost(&self) -> Cost {
+        self.conduct.cost
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
@@ -211,6 +245,7 @@ impl Model for OnnxModel {
             ("library", library),
             ("providers", self.recipe.providers()),
             ("threads_per_session", self.recipe.threads.to_string()),
+            ("batching", self.conduct.fact.clone()),
         ];
         if !self.missing.is_empty() {
             facts.push(("missing_providers", self.missing.join(", ")));
@@ -219,18 +254,19 @@ impl Model for OnnxModel {
     }
 
     fn session(&self) -> Result<Box<dyn Session>, Refusal> {
-        let first = self
-            .first
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let session = match first {
-            Some(session) => session,
-            None => self.recipe.session()?,
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = if self.recipe.is_shared() {
+            first.clone()
+        } else {
+            first.take()
         };
-        Ok(Box::new(OnnxSession::new(
-            session,
-            Arc::clone(&self.inputs),
-        )))
+        drop(first);
+        let session = match kept {
+            Some(session) => session,
+            None => Arc::new(share(self.recipe.session()?)?),
+        };
+        let session = OnnxSession::new(session, Arc::clone(&self.inputs), self.output_bytes)
+            .map_err(|error| Refusal::new(error.message().to_owned()))?;
+        Ok(Box::new(session))
     }
 }

@@ -3,7 +3,7 @@
 //! Inputs are adopted: the engine reads the very buffer that the request was decoded into. Outputs
 //! are copied once, from the engine's buffer into a vector.
 
-use mlrs_payload::{MapKeys, MapRow, Tensor, TensorData, Value};
+use mlrs_payload::{DType, MapKeys, MapRow, Tensor, TensorData, Value};
 use ort::session::SessionInputValue;
 use ort::value::{
     DynTensor, DynTensorValueType, DynValue, DynValueTypeMarker, Shape, TensorElementType,
@@ -11,6 +11,8 @@ use ort::value::{
 };
 use ort::value::{Map, MapValueType, PrimitiveTensorElementType, Tensor as EngineTensor};
 use ort::{Error, ErrorCode};
+
+use crate::declared;
 
 type Row<Key> = Map<Key, f32>;
 
@@ -38,6 +40,19 @@ pub(crate) fn adopt(tensor: Tensor) -> ort::Result<SessionInputValue<'static>> {
             EngineTensor::from_string_array((tensor.shape, values.as_slice()))?.into()
         }
     })
+}
+
+/// Bytes that a tensor of the engine takes; a text counts as its handle, and what is no tensor as
+/// nothing.
+pub(crate) fn bytes(value: &DynValue) -> usize {
+    let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
+        return 0;
+    };
+    let size = declared::dtype(*ty).map_or(8, DType::size);
+    let lengths = shape
+        .iter()
+        .map(|length| usize::try_from(*length).unwrap_or(0));
+    lengths.fold(size, usize::saturating_mul)
 }
 
 /// Copies an output of the engine.

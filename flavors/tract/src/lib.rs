@@ -37,12 +37,8 @@ impl Backend for Tract {
         &["onnx"]
     }
 
-    fn load(
-        &self,
-        source: &ModelSource,
-        _options: &LoadOptions,
-    ) -> Result<Box<dyn Model>, Refusal> {
+    fn load(&self, source: &ModelSource, options: &LoadOptions) -> Result<Box<dyn Model>, Refusal> {
         let path = source.file("data", "model.onnx")?;
-        Ok(Box::new(model::TractModel::load(&path)?))
+        Ok(Box::new(model::TractModel::load(&path, options)?))
     }
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mlrs_backend::{Batching, Model, Refusal, Session, TensorInfo, ValueInfo};
+use mlrs_backend::{Batching, Cost, LoadOptions, Model, Refusal, Session, TensorInfo, ValueInfo};
+use mlrs_onnx::Conduct;
 
 use crate::graph::Graph;
 use crate::plan::Plans;
@@ -17,6 +18,8 @@ pub(crate) struct Shared {
     pub inputs: Vec<TensorInfo>,
     pub outputs: Vec<ValueInfo>,
     pub finishes: Vec<Finish>,
+    pub conduct: Conduct,
+    pub output_bytes: usize,
 }
 
 /// A model of the `onnx` flavor on tract.
@@ -26,7 +29,7 @@ const MISSING: &str = "a file of the model is missing: fetch the model again, wi
 
 impl TractModel {
     /// Loads the model at `path`, which lies inside the model directory.
-    pub fn load(path: &Path) -> Result<Self, Refusal> {
+    pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, Refusal> {
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -37,6 +40,7 @@ impl TractModel {
             .with_ignore_value_info(true)
             .with_ignore_output_types(true);
         let graph = Graph::read(&framework, path, &name)?;
+        let conduct = mlrs_onnx::conduct(path, &graph.inputs, &graph.outputs)?;
         let directory = path.parent().unwrap_or(Path::new("."));
         let plans = Plans::new(&framework, &graph, directory).map_err(|error| {
             let reason = format!("tract cannot run `{name}`: {}", error.root_cause());
@@ -59,6 +63,8 @@ impl TractModel {
             inputs,
             outputs,
             finishes,
+            conduct,
+            output_bytes: options.output_bytes,
         })))
     }
 }
@@ -73,7 +79,11 @@ impl Model for TractModel {
     }
 
     fn batching(&self) -> Batching {
-        Batching::of(&self.0.inputs, &self.0.outputs)
+        self.0.conduct.batching
+    }
+
+    fn cost(&self) -> Cost {
+        self.0.conduct.cost
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
@@ -87,6 +97,7 @@ impl Model for TractModel {
             ("providers", "CPU".to_owned()),
             ("threads_per_session", "1".to_owned()),
             ("plan", plan.to_owned()),
+            ("batching", self.0.conduct.fact.clone()),
         ]
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mlrs_backend::{Batch, Output, PredictError, Session, check_inputs};
+use mlrs_backend::{Batch, Interrupt, Output, PredictError, Session, check_inputs};
 use mlrs_payload::{Value, ValueKind};
 use tract_onnx::prelude::{TValue, TVec, TractError, TractResult};
 use tract_onnx::tract_core::prelude::TypedSimpleState;
@@ -29,7 +29,7 @@ impl TractSession {
         }
     }
 
-    fn run(&mut self, batch: &Batch) -> TractResult<Output> {
+    fn run(&mut self, batch: &Batch) -> TractResult<Result<Output, PredictError>> {
         let (shapes, mut state, again) = self.state_for(batch)?;
         let shared = &self.shared;
         let output = caught(|| {
@@ -74,7 +74,12 @@ impl Session for TractSession {
         check_inputs(&self.shared.inputs, &batch)?;
         self.shared.plans.check(&batch)?;
         self.run(&batch)
-            .map_err(|error| PredictError::Engine(words(&error)))
+            .unwrap_or_else(|error| Err(PredictError::Engine(words(&error))))
+    }
+
+    /// tract runs to its end.
+    fn interrupt(&self) -> Option<Arc<dyn Interrupt>> {
+        None
     }
 }
 
@@ -91,11 +96,19 @@ fn words(error: &TractError) -> String {
 }
 
 impl Shared {
-    fn output(&self, found: &[TValue]) -> TractResult<Output> {
+    fn output(&self, found: &[TValue]) -> TractResult<Result<Output, PredictError>> {
         if found.len() != self.outputs.len() {
             return Err(TractError::msg(
                 "tract gave another number of outputs than the graph declares",
             ));
+        }
+        let bytes = found
+            .iter()
+            .map(|value| value.len() * value.datum_type().size_of());
+        let bytes = bytes.fold(0, usize::saturating_add);
+        if bytes > self.output_bytes {
+            let limit = self.output_bytes;
+            return Ok(Err(PredictError::OutputTooLarge { bytes, limit }));
         }
         let each = found.iter().zip(&self.outputs).zip(&self.finishes);
         let values = each.map(|((found, info), finish)| match (finish, &info.kind) {
@@ -108,8 +121,8 @@ impl Shared {
                 "an output is not the tensor that tract gives",
             )),
         });
-        Ok(Output {
+        Ok(Ok(Output {
             values: values.collect::<TractResult<_>>()?,
-        })
+        }))
     }
 }

@@ -20,7 +20,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use mlrs_backend::{Batching, Model, PredictError, Refusal, Session};
+use mlrs_backend::{Batching, Cost, Interrupt, Model, PredictError, Refusal, Session};
 use mlrs_mlmodel::signature::{Schema, Signature};
 use mlrs_payload::{
     Batch, Compat, DType, Dim, InputPlan, Output, Tensor, TensorData, TensorInfo, Value, ValueInfo,
@@ -53,6 +53,9 @@ impl Model for RowSum {
     fn batching(&self) -> Batching {
         Batching::RowWise
     }
+    fn cost(&self) -> Cost {
+        Cost::ByShapes
+    }
     fn facts(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
@@ -62,6 +65,10 @@ impl Model for RowSum {
 }
 
 impl Session for RowSumSession {
+    fn interrupt(&self) -> Option<Arc<dyn Interrupt>> {
+        None
+    }
+
     fn predict(&mut self, batch: Batch) -> Result<Output, PredictError> {
         let TensorData::F64(values) = &batch.inputs[0].data else {
             panic!("the plan gives doubles")
