@@ -2,7 +2,8 @@
 //!
 //! Quirks kept on purpose, because they decide what a model accepts: a scalar column without
 //! `required` is required, a nested one (array, object, map, any, vector) is optional; an unknown
-//! key is refused beside a scalar and ignored elsewhere. The entry point is [`schema`].
+//! key is refused beside a scalar and ignored elsewhere. Keys of older releases are read as what
+//! they meant. The entry point is [`schema`].
 
 use serde_json::{Map, Value};
 
@@ -86,15 +87,13 @@ fn column(spec: &Map<String, Value>, name: Option<&str>, path: &str) -> Result<C
     if scalar
         && let Some(key) = spec
             .keys()
-            .find(|key| !["type", "name", "required"].contains(&key.as_str()))
+            .find(|key| !["type", "name", "required", "optional"].contains(&key.as_str()))
     {
         let problem = format!("unknown key `{}` beside a scalar type", shorten(key));
         return Err(SignatureError::invalid(path, problem));
     }
-    let said = spec.get("required");
-    let required = flag(said, scalar, &format!("{path}.required"))?;
-    if name.is_none() && said == Some(&Value::Bool(false)) || name.is_none() && scalar && !required
-    {
+    let (said, required) = required(spec, scalar, path)?;
+    if name.is_none() && (said == Some(false) || scalar && !required) {
         return Err(SignatureError::invalid(
             path,
             "a column without a name cannot be optional",
@@ -105,6 +104,25 @@ fn column(spec: &Map<String, Value>, name: Option<&str>, path: &str) -> Result<C
         kind,
         required,
     })
+}
+
+/// What the file says of whether a request must carry the column, and what follows. MLflow 2.4 to
+/// 2.9 wrote `"optional": true` where later ones write `"required": false`.
+fn required(spec: &Map<String, Value>, absent: bool, path: &str) -> Result<(Option<bool>, bool)> {
+    let said = |key: &str| match spec.get(key) {
+        Some(Value::Bool(flag)) => Some(*flag),
+        _ => None,
+    };
+    let optional = flag(spec.get("optional"), false, &format!("{path}.optional"))?;
+    let required = flag(spec.get("required"), absent, &format!("{path}.required"))?;
+    let Some(said_optional) = said("optional") else {
+        return Ok((said("required"), required));
+    };
+    if said("required") == Some(said_optional) {
+        let problem = "`optional` and `required` contradict each other";
+        return Err(SignatureError::invalid(path, problem));
+    }
+    Ok((Some(!optional), !optional))
 }
 
 /// The type that a map with a `type` key describes; the depth is bounded by that of the JSON text.
