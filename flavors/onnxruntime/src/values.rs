@@ -3,6 +3,8 @@
 //! Inputs are adopted: the engine reads the very buffer that the request was decoded into. Outputs
 //! are copied once, from the engine's buffer into a vector.
 
+use std::ptr;
+
 use mlrs_payload::{DType, MapKeys, MapRow, Tensor, TensorData, Value};
 use ort::session::SessionInputValue;
 use ort::value::{
@@ -10,7 +12,7 @@ use ort::value::{
     ValueType,
 };
 use ort::value::{Map, MapValueType, PrimitiveTensorElementType, Tensor as EngineTensor};
-use ort::{Error, ErrorCode};
+use ort::{AsPointer, Error, ErrorCode};
 
 use crate::declared;
 
@@ -36,9 +38,7 @@ pub(crate) fn adopt(tensor: Tensor) -> ort::Result<SessionInputValue<'static>> {
         TensorData::F16(values) => owned!(values),
         TensorData::F32(values) => owned!(values),
         TensorData::F64(values) => owned!(values),
-        TensorData::Str(values) => {
-            EngineTensor::from_string_array((tensor.shape, values.as_slice()))?.into()
-        }
+        TensorData::Str(values) => texts(tensor.shape, &values)?.into(),
     })
 }
 
@@ -53,6 +53,40 @@ pub(crate) fn bytes(value: &DynValue) -> usize {
         .iter()
         .map(|length| usize::try_from(*length).unwrap_or(0));
     lengths.fold(size, usize::saturating_mul)
+}
+
+/// Copies texts. The engine's call for all of them ends each at its first NUL, so those that have
+/// one are put in on their own, with their length.
+fn texts(shape: Vec<usize>, values: &[String]) -> ort::Result<EngineTensor<String>> {
+    let Some(first) = values.iter().position(|text| text.contains('\0')) else {
+        return EngineTensor::from_string_array((shape, values));
+    };
+    let whole = |text: &String| {
+        if text.contains('\0') {
+            ""
+        } else {
+            text.as_str()
+        }
+        .to_owned()
+    };
+    let plain: Vec<String> = values.iter().map(whole).collect();
+    let mut tensor = EngineTensor::from_string_array((shape, plain.as_slice()))?;
+    let later = values.iter().enumerate().skip(first);
+    for (index, text) in later.filter(|(_, text)| text.contains('\0')) {
+        let mut buffer = ptr::null_mut();
+        // SAFETY: the tensor is alive, holds text, and has as many elements as `values`; the engine
+        // gives a buffer of the length that is asked for, which lives until the tensor changes.
+        unsafe {
+            let resize = ort::api().GetResizedStringTensorElementBuffer;
+            let status = resize(tensor.ptr_mut(), index, text.len(), &raw mut buffer);
+            Error::result_from_status(status)?;
+            if buffer.is_null() {
+                return Err(Error::new("the engine has no room for a text"));
+            }
+            ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast(), text.len());
+        }
+    }
+    Ok(tensor)
 }
 
 /// Copies an output of the engine.
