@@ -48,7 +48,8 @@ fn parse(text: &str) -> Result<Format, ApiError> {
     if !unknown.is_empty() {
         let names = unknown.join(", ");
         return Err(unsupported(format!(
-            "Unrecognized content type parameters: {names}."
+            "Unrecognized content type parameters: {names}.{}",
+            of_1x(text)
         )));
     }
     if media_type.eq_ignore_ascii_case("application/json") {
@@ -60,6 +61,17 @@ fn parse(text: &str) -> Result<Format, ApiError> {
             "This predictor only supports the following content types: Types: \
              ['text/csv', 'application/json']. Got '{text}'."
         )))
+    }
+}
+
+/// How to send today what a content type of MLflow 1.x announces.
+fn of_1x(text: &str) -> &'static str {
+    if text.contains("pandas-split") {
+        " That was MLflow 1.x: send {\"dataframe_split\": {\"columns\": [...], \"data\": [...]}} as application/json."
+    } else if text.contains("pandas-records") {
+        " That was MLflow 1.x: send {\"dataframe_records\": [...]} as application/json."
+    } else {
+        ""
     }
 }
 
@@ -122,6 +134,13 @@ mod tests {
             message("text/csv; a=b; c"),
             "Unrecognized content type parameters: a, c."
         );
+        for format in ["split", "records"] {
+            let old = message(&format!("application/json; format=pandas-{format}"));
+            assert!(
+                old.contains(&format!("{{\"dataframe_{format}\": ")),
+                "{old}"
+            );
+        }
         assert!(message("text/html").starts_with("This predictor only supports the following"));
     }
 }

@@ -20,6 +20,19 @@ const FORMATS: [&str; 4] = [
 /// Keys that make the whole object the input of a language model.
 const LANGUAGE_MODEL_KEYS: [&str; 3] = ["messages", "prompt", "input"];
 
+const EXACTLY_ONE: &str = "The input must be a JSON dictionary with exactly one of the input fields \
+     {'dataframe_split', 'dataframe_records', 'instances', 'inputs'}.";
+
+/// The keys of a data frame as MLflow 1.x took it, without any around them.
+const OLD_KEYS: [&str; 2] = ["columns", "data"];
+
+// What MLflow 1.x took, and how it is sent since 2.0.
+const OLD_SPLIT: &str = "Received none of them. `columns` and `data` alone were the format of MLflow 1.x: \
+     send {\"dataframe_split\": {\"columns\": [...], \"data\": [...]}}.";
+const OLD_RECORDS: &str = "Received a list. Bare records were a format of MLflow 1.x: \
+     send {\"dataframe_records\": [...]}.";
+const OLD_LIST: &str = "Received a list. Send {\"inputs\": [...]}.";
+
 /// Decodes a JSON body.
 pub(crate) fn decode(plan: &InputPlan, body: &[u8]) -> Result<Decoded, DecodeError> {
     let text = super::encoding::utf8(body)?;
@@ -35,6 +48,7 @@ fn decode_utf8(plan: &InputPlan, text: &[u8]) -> Result<Decoded, DecodeError> {
     scanner.take(b'{');
     let mut found: Option<(&'static str, Result<Decoded, DecodeError>)> = None;
     let mut parameters = None;
+    let mut old = [false; OLD_KEYS.len()];
     let mut first = true;
     while let Some(raw) = scanner.member(first)? {
         first = false;
@@ -42,7 +56,7 @@ fn decode_utf8(plan: &InputPlan, text: &[u8]) -> Result<Decoded, DecodeError> {
             .ok_or_else(|| DecodeError::malformed("a key has an escape that JSON does not know"))?;
         if let Some(format) = FORMATS.iter().find(|format| **format == key) {
             if found.as_ref().is_some_and(|(other, _)| other != format) {
-                return Err(which_format("more than one"));
+                return Err(which_format("Received more than one of them."));
             }
             let mut value = scanner.clone();
             let decoded = data(plan, format, &mut value);
@@ -60,11 +74,20 @@ fn decode_utf8(plan: &InputPlan, text: &[u8]) -> Result<Decoded, DecodeError> {
                 "the key '{key}' makes the body the input of a language model, which this model is not"
             )));
         } else {
+            for (known, seen) in OLD_KEYS.iter().zip(&mut old) {
+                *seen |= *known == key;
+            }
             scanner.skip()?;
         }
     }
     scanner.end()?;
-    let (_, decoded) = found.ok_or_else(|| which_format("none"))?;
+    let (_, decoded) = found.ok_or_else(|| {
+        which_format(if old == [true, true] {
+            OLD_SPLIT
+        } else {
+            "Received none of them."
+        })
+    })?;
     let decoded = decoded?;
     params::check(plan.params.as_deref(), parameters)?;
     Ok(decoded)
@@ -85,28 +108,24 @@ fn data(
     }
 }
 
+#[cold]
 fn which_format(found: &str) -> DecodeError {
     DecodeError {
         kind: crate::DecodeErrorKind::Malformed,
-        message: format!(
-            "The input must be a JSON dictionary with exactly one of the input fields {{'dataframe_split', \
-             'dataframe_records', 'instances', 'inputs'}}. Received {found} of them."
-        ),
+        message: format!("{EXACTLY_ONE} {found}"),
     }
 }
 
 #[cold]
 fn not_an_object(mut scanner: Scanner<'_>, first: Option<u8>) -> DecodeError {
+    let mut inside = scanner.clone();
     if let Err(error) = scanner.skip().and_then(|()| scanner.end()) {
         return error.into();
     }
-    let found = if first == Some(b'[') {
-        "a list"
-    } else {
-        "a value that is no object"
+    let found = match first {
+        Some(b'[') if inside.take(b'[') && inside.peek() == Some(b'{') => OLD_RECORDS,
+        Some(b'[') => OLD_LIST,
+        _ => "Received a value that is no object.",
     };
-    DecodeError::malformed(format!(
-        "The input must be a JSON dictionary with exactly one of the input fields {{'dataframe_split', \
-         'dataframe_records', 'instances', 'inputs'}}. Received {found}."
-    ))
+    DecodeError::malformed(format!("{EXACTLY_ONE} {found}"))
 }
