@@ -1,12 +1,12 @@
 //! The routes of a scoring server.
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
-use http::{HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use mlrs_http::{ApiError, ErrorCode, RequestId, answer, metrics};
 
 use crate::invocations::invoke;
@@ -14,6 +14,18 @@ use crate::state::{Phase, ScoringState};
 
 /// The MLflow version whose scoring protocol is spoken; `/version` answers it.
 pub const MLFLOW_VERSION: &str = "3.17.2";
+
+/// The paths of the routes.
+const PATHS: [&str; 8] = [
+    "/invocations",
+    "/ping",
+    "/health",
+    "/version",
+    "/ready",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+];
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
@@ -96,11 +108,28 @@ async fn docs(State(state): State<ScoringState>, headers: HeaderMap, id: Request
     response
 }
 
-async fn unknown(State(state): State<ScoringState>, id: RequestId) -> Response {
+/// A path with slashes at its end is sent to the one without, as MLflow's server does.
+async fn unknown(State(state): State<ScoringState>, id: RequestId, request: Request) -> Response {
+    if let Some(location) = without_slashes(request.uri()) {
+        let (head, body) = request.into_parts();
+        mlrs_http::body::discard(&head.headers, body).await;
+        let redirect = (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]);
+        return id.tag(redirect.into_response());
+    }
     let error = ApiError::not_found(
         "there is no such route; POST /invocations predicts, and GET /openapi.json lists the others",
     );
     refuse(&state, error, id)
+}
+
+/// Where a route with slashes behind it is to be found.
+fn without_slashes(uri: &Uri) -> Option<String> {
+    let path = uri.path().strip_suffix('/')?.trim_end_matches('/');
+    if !PATHS.contains(&path) {
+        return None;
+    }
+    let query = uri.query().map(|query| format!("?{query}"));
+    Some(format!("{path}{}", query.unwrap_or_default()))
 }
 
 async fn not_post(State(state): State<ScoringState>, id: RequestId) -> Response {
