@@ -10,6 +10,8 @@
 use half::f16;
 use mlrs_mlmodel::signature::{DataType, TensorType};
 
+use crate::binary;
+use crate::inferred::Whole;
 use crate::json::number::Number;
 use crate::json::scanner::Cell;
 use crate::tensor::DType;
@@ -30,11 +32,22 @@ pub(crate) enum Casts {
 pub(crate) enum Declared {
     /// A number, a truth value or text of this type.
     Type(DType),
+    /// Bytes, which JSON has in base64, and an engine as text.
+    Binary,
     /// Nothing: the engine's own type decides.
     Nothing,
 }
 
 impl Declared {
+    /// The engine's type for it; `None` where nothing is declared.
+    pub(crate) const fn dtype(self) -> Option<DType> {
+        match self {
+            Self::Type(dtype) => Some(dtype),
+            Self::Binary => Some(DType::Str),
+            Self::Nothing => None,
+        }
+    }
+
     /// The type of a column; `None` for those that no tensor can hold.
     pub(crate) const fn column(kind: DataType) -> Option<Self> {
         Some(Self::Type(match kind {
@@ -44,7 +57,8 @@ impl Declared {
             DataType::Float => DType::F32,
             DataType::Double => DType::F64,
             DataType::String => DType::Str,
-            DataType::Binary | DataType::Datetime => return None,
+            DataType::Binary => return Some(Self::Binary),
+            DataType::Datetime => return None,
         }))
     }
 
@@ -80,6 +94,8 @@ pub(crate) struct Rule {
     /// Whether a JSON number needs no look at the declared type: that is a float, and so is the
     /// engine's.
     pub(crate) plain_float: bool,
+    /// What the values beside one make of it.
+    pub(crate) whole: Whole,
 }
 
 impl Rule {
@@ -89,13 +105,14 @@ impl Rule {
             Declared::Nothing | Declared::Type(DType::F64) => true,
             // Rounding to single precision before double would show in a double.
             Declared::Type(DType::F32) => matches!(target, DType::F32),
-            Declared::Type(_) => false,
+            Declared::Type(_) | Declared::Binary => false,
         };
         let plain_float = declared_float && matches!(target, DType::F32 | DType::F64);
         Self {
             declared,
             casts,
             plain_float,
+            whole: Whole::Alone,
         }
     }
 }
@@ -120,6 +137,10 @@ pub(crate) enum CellError {
     Missing(DType),
     /// It must be a list of so many values.
     Length(usize),
+    /// It is text, and no base64.
+    NotBase64,
+    /// It is base64 of bytes that are no UTF-8.
+    NotUtf8,
 }
 
 impl std::fmt::Display for CellError {
@@ -135,6 +156,9 @@ impl std::fmt::Display for CellError {
                 write!(formatter, "missing, and {wanted} has no missing value")
             }
             Self::Length(length) => write!(formatter, "not a list of {length} values"),
+            Self::NotBase64 => formatter.write_str("text that is no base64, as binary values are"),
+            Self::NotUtf8 => formatter
+                .write_str("base64 of bytes that are no UTF-8 text, which is what the model takes"),
         }
     }
 }
@@ -181,11 +205,16 @@ pub(crate) fn convert<E: Element>(cell: Cell<'_>, rule: Rule) -> Result<E, CellE
     {
         return plain_float(number, rule.casts);
     }
-    let scalar = match rule.declared {
-        Declared::Type(declared) => declare(cell, declared, rule.casts)?,
-        Declared::Nothing => undeclared(cell, E::DTYPE, rule.casts)?,
+    let (cell, casts) = match rule.whole {
+        Whole::Alone => (cell, rule.casts),
+        whole => (whole.settle(cell, rule.declared)?, whole.casts(rule.casts)),
     };
-    E::from_scalar(scalar, rule.casts)
+    let scalar = match rule.declared {
+        Declared::Type(declared) => declare(cell, declared, casts)?,
+        Declared::Binary => binary::declare(cell, casts).map(Scalar::Text)?,
+        Declared::Nothing => undeclared(cell, E::DTYPE, casts)?,
+    };
+    E::from_scalar(scalar, casts)
 }
 
 /// A number for a float: no question but overflow.
@@ -220,7 +249,7 @@ fn overflows(number: Number) -> bool {
 
 /// The first step where nothing is declared: the value as it is, checked against the engine's type.
 fn undeclared(cell: Cell<'_>, target: DType, casts: Casts) -> Result<Scalar, CellError> {
-    if casts == Casts::Lossless {
+    if casts == Casts::Lossless || target == DType::Str {
         return declare(cell, target, casts);
     }
     match cell {

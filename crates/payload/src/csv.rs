@@ -1,16 +1,18 @@
 //! CSV bodies, as `pandas.DataFrame.to_csv` writes and `pandas.read_csv` reads them.
 //!
 //! The first line names the columns. Empty fields and pandas' words for a missing value are
-//! missing. Fields may be quoted; a quote inside is doubled.
+//! missing; in a text column those words are text, unless MLflow's casts are asked for. Fields may be
+//! quoted; a quote inside is doubled.
 
 use std::borrow::Cow;
 
-use crate::convert::{Casts, CellError, Declared};
+use crate::convert::{Casts, CellError};
 use crate::error::DecodeError;
 use crate::frame::{Frame, Place, takes_text};
+use crate::inferred::{Kinds, Whole, kind_of, stays_text};
 use crate::json::number::{self, Number};
 use crate::json::scanner::Cell;
-use crate::plan::{Decoded, InputPlan};
+use crate::plan::{Decoded, FramePlan, InputPlan};
 use crate::tensor::DType;
 
 /// What pandas takes for a missing value (`pandas.io.parsers.readers.STR_NA_VALUES`).
@@ -33,14 +35,35 @@ pub(crate) fn decode(
             "Failed to parse input as a Pandas DataFrame: the CSV is empty",
         ));
     }
-    let mut frame = Frame::new(&plan.frame, body.len());
     if plan.compat == crate::Compat::Mlflow && plan.frame.tensor_answer {
         return Err(DecodeError::malformed(
             "Failed to parse input as a Pandas DataFrame: CSV does not go with a tensor signature",
         ));
     }
-    let order = frame.lay_out(&record)?;
-    let text_columns = text_columns(&frame, &plan.frame);
+    let mut frame = Frame::new(&plan.frame, body.len());
+    let mut order = frame.lay_out(&record)?;
+    frame.take_bytes_as_text();
+    let mut texts = text_columns(&frame, &plan.frame);
+    if plan.frame.observe && texts.contains(&true) {
+        let kinds = column_kinds(reader.clone(), &order, texts.len())?;
+        let whole = kinds.iter().map(|kinds| Whole::of_column(*kinds)).collect();
+        frame = Frame::settled(&plan.frame, body.len(), whole);
+        order = frame.lay_out(&record)?;
+        texts = kinds.iter().map(|kinds| stays_text(*kinds)).collect();
+    }
+    fill(&mut frame, reader, &order, &texts, first_row)?;
+    frame.finish()
+}
+
+/// Reads the rows into a frame.
+fn fill(
+    frame: &mut Frame<'_>,
+    mut reader: Reader<'_>,
+    order: &[Option<usize>],
+    texts: &[bool],
+    first_row: usize,
+) -> Result<(), DecodeError> {
+    let mut record = Vec::new();
     let mut row = 0;
     while reader.next(&mut record)? {
         if record.len() > order.len() {
@@ -55,12 +78,39 @@ pub(crate) fn decode(
         for (position, column) in order.iter().enumerate() {
             let Some(column) = *column else { continue };
             let field = record.get(position).map_or("", |field| &**field);
-            set(&mut frame, row, column, field, text_columns[column])
+            set(frame, row, column, field, texts[column])
                 .map_err(|error| frame.cell_error(column, Place::Row(first_row + row), &error))?;
         }
         row += 1;
     }
-    frame.finish()
+    Ok(())
+}
+
+/// What the fields of each column look like, where nothing is declared.
+fn column_kinds(
+    mut reader: Reader<'_>,
+    order: &[Option<usize>],
+    columns: usize,
+) -> Result<Vec<Kinds>, DecodeError> {
+    let mut kinds = vec![0; columns];
+    let mut record = Vec::new();
+    while reader.next(&mut record)? {
+        for (position, column) in order.iter().enumerate() {
+            let Some(column) = *column else { continue };
+            let field = record.get(position).map_or("", |field| &**field);
+            kinds[column] |= kind_of(&undeclared(field));
+        }
+    }
+    Ok(kinds)
+}
+
+/// A field by what it looks like; pandas' words for a missing value are `NaN`.
+fn undeclared(field: &str) -> Cell<'_> {
+    if is_missing(field) {
+        Cell::Number(Number::Float(f64::NAN))
+    } else {
+        scalar(unpadded(field))
+    }
 }
 
 /// The text of a CSV body, without a byte order mark.
@@ -80,7 +130,7 @@ pub(crate) fn is_missing(field: &str) -> bool {
 }
 
 /// For each column, whether its fields stay text whatever they look like.
-fn text_columns(frame: &Frame<'_>, plan: &crate::plan::FramePlan) -> Vec<bool> {
+fn text_columns(frame: &Frame<'_>, plan: &FramePlan) -> Vec<bool> {
     frame
         .columns
         .iter()
@@ -110,16 +160,22 @@ fn set(
         // No word for a missing value is a number.
         return frame.set(row, column, Cell::Number(number));
     }
-    let missing = is_missing(field);
+    // A text column may well hold `NA`, a country, or `None`, a name: there only nothing is missing.
+    let missing = match (rule.casts, text) {
+        (Casts::Lossless, true) => field.is_empty(),
+        _ => is_missing(field),
+    };
     if rule.casts != Casts::Lossless
-        && let Declared::Type(declared) = rule.declared
+        && let Some(declared) = rule.declared.dtype()
     {
         let cell = as_pandas(field, declared, missing)?;
         return frame.set(row, column, cell);
     }
     let cell = match (missing, text) {
+        (true, _) if rule.casts != Casts::Lossless => undeclared(field),
         (true, _) => Cell::Null,
         (false, true) => Cell::Text(Cow::Borrowed(field)),
+        (false, false) if rule.casts != Casts::Lossless => scalar(unpadded(field)),
         (false, false) => scalar(field),
     };
     frame.set(row, column, cell)
@@ -190,6 +246,7 @@ fn unpadded(field: &str) -> &str {
 }
 
 /// Splits CSV text into records.
+#[derive(Clone)]
 pub(crate) struct Reader<'a> {
     pub(crate) text: &'a str,
     pub(crate) at: usize,

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use mlrs_mlmodel::package::{Example, ExampleData};
-use mlrs_mlmodel::signature::{Schema, Signature};
+use mlrs_mlmodel::signature::{ColumnType, DataType, Schema, Signature};
 use serde_json::{Map, Value, json};
 
 use crate::csv::{self, Reader};
@@ -28,7 +28,7 @@ pub fn example(
     signature: Option<&Signature>,
 ) -> Result<Example, DecodeError> {
     if format == Format::Csv {
-        return of_csv(body);
+        return of_csv(body, signature);
     }
     let body: Value = serde_json::from_slice(body).map_err(|error| {
         DecodeError::malformed(format!("the example is not JSON that can be kept: {error}"))
@@ -127,7 +127,7 @@ fn of_instances(instances: Value) -> Value {
     Value::Object(tensors)
 }
 
-fn of_csv(body: &[u8]) -> Result<Example, DecodeError> {
+fn of_csv(body: &[u8], signature: Option<&Signature>) -> Result<Example, DecodeError> {
     let text = csv::text(body)?;
     let mut reader = Reader { text, at: 0 };
     let mut record = Vec::new();
@@ -144,7 +144,14 @@ fn of_csv(body: &[u8]) -> Result<Example, DecodeError> {
         }
     }
     let count = columns.first().map_or(0, Vec::len);
-    let columns: Vec<Vec<Value>> = columns.iter().map(|column| typed(column)).collect();
+    let columns: Vec<Vec<Value>> = header
+        .iter()
+        .zip(&columns)
+        .map(|(name, column)| match is_text(name, signature) {
+            true => column.iter().map(text_or_null).collect(),
+            false => typed(column),
+        })
+        .collect();
     let row = |row: usize| columns.iter().map(|column| column[row].clone()).collect();
     Ok(Example {
         data: ExampleData::Frame {
@@ -153,6 +160,29 @@ fn of_csv(body: &[u8]) -> Result<Example, DecodeError> {
         },
         params: None,
     })
+}
+
+/// Whether the signature says that a column is text.
+fn is_text(name: &str, signature: Option<&Signature>) -> bool {
+    match signature.and_then(|signature| signature.inputs.as_ref()) {
+        Some(Schema::Columns(columns)) => columns.iter().any(|column| {
+            column.name.as_deref() == Some(name)
+                && matches!(
+                    column.kind,
+                    ColumnType::Scalar(DataType::String | DataType::Binary)
+                )
+        }),
+        _ => false,
+    }
+}
+
+/// A field of a text column: `NA` is a country there, and only nothing is missing.
+fn text_or_null(field: &Cow<'_, str>) -> Value {
+    if field.is_empty() {
+        Value::Null
+    } else {
+        json!(field)
+    }
 }
 
 /// The fields of a column by the type that all of them have.
@@ -167,6 +197,9 @@ fn typed(fields: &[Cow<'_, str>]) -> Vec<Value> {
             }
         })
         .collect();
+    if cells.iter().any(|cell| matches!(cell, Cell::Text(_))) {
+        return fields.iter().map(text_or_null).collect();
+    }
     let present = || cells.iter().filter(|cell| **cell != Cell::Null);
     let missing = cells.contains(&Cell::Null);
     let numbers = present().all(|cell| matches!(cell, Cell::Number(_)));
@@ -245,6 +278,22 @@ mod tests {
                 "data": [[1, 1.0, true, "x", 1.0], [-2, 2.5, false, null, null]],
             })
         );
+    }
+
+    #[test]
+    fn a_text_column_keeps_words_that_pandas_takes_for_missing() {
+        let body = "country,name,n\nNA,None,NA\nDE,,1\n";
+        let example = example(Format::Csv, body.as_bytes(), None).unwrap();
+        let rows = json!([["NA", null, null], ["DE", null, 1.0]]);
+        assert_eq!(example.input()["data"], rows);
+        let schema = r#"[{"type": "long", "name": "n"}, {"type": "string", "name": "country"}, {"type": "string", "name": "name"}]"#;
+        let signature = Signature {
+            inputs: Some(Schema::parse(schema).unwrap()),
+            ..Signature::default()
+        };
+        let signed = super::example(Format::Csv, body.as_bytes(), Some(&signature)).unwrap();
+        let rows = json!([["NA", "None", null], ["DE", null, 1.0]]);
+        assert_eq!(signed.input()["data"], rows);
     }
 
     #[test]

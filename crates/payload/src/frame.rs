@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::convert::{Casts, CellError, Declared, Element, Rule, convert};
 use crate::error::DecodeError;
+use crate::inferred::{ABSENT, Kinds, Whole, accepts, column_type, inferred_error, kind_of};
 use crate::json::number::Number;
 use crate::json::scanner::Cell;
 use crate::plan::{AnswerShape, Column, Decoded, FramePlan, promote};
@@ -13,43 +14,6 @@ use crate::{Batch, with_data};
 /// Elements that a frame may have for each byte of its text, so that sparse records cannot ask for
 /// more memory than their size warrants.
 const ELEMENTS_PER_BYTE: usize = 64;
-
-/// The kinds of values that a column has shown, for the type that numpy would infer.
-pub(crate) mod kind {
-    pub(crate) const INTEGER: u8 = 1;
-    pub(crate) const FLOAT: u8 = 2;
-    pub(crate) const BOOL: u8 = 4;
-    pub(crate) const TEXT: u8 = 8;
-    pub(crate) const NULL: u8 = 16;
-    pub(crate) const OTHER: u8 = 32;
-}
-
-/// The bit of a value's kind.
-pub(crate) const fn kind_of(cell: &Cell<'_>) -> u8 {
-    match cell {
-        Cell::Null => kind::NULL,
-        Cell::Bool(_) => kind::BOOL,
-        Cell::Number(Number::Integer(_) | Number::Unsigned(_)) => kind::INTEGER,
-        Cell::Number(Number::Float(_) | Number::Overflow(_)) => kind::FLOAT,
-        Cell::Text(_) => kind::TEXT,
-        Cell::Number(_) | Cell::List | Cell::Object => kind::OTHER,
-    }
-}
-
-/// The type that pandas infers for a column of these kinds; `None` is `object`.
-const fn inferred(kinds: u8) -> Option<DType> {
-    match kinds {
-        kind::INTEGER => Some(DType::I64),
-        kind::BOOL => Some(DType::Bool),
-        kind::TEXT => Some(DType::Str),
-        _ if kinds & !(kind::INTEGER | kind::FLOAT | kind::NULL) == 0
-            && kinds & (kind::INTEGER | kind::FLOAT) != 0 =>
-        {
-            Some(DType::F64)
-        }
-        _ => None,
-    }
-}
 
 /// Where a payload has a cell.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +90,10 @@ pub(crate) struct Frame<'p> {
     rows: usize,
     /// Columns that are in the payload.
     present: Vec<bool>,
-    kinds: Vec<u8>,
+    /// What each column has shown, where that is watched.
+    kinds: Vec<Kinds>,
+    /// What its values together make of each, once they have been seen.
+    whole: Vec<Whole>,
     room: usize,
     /// Payload columns that lead nowhere.
     pub(crate) ignored: usize,
@@ -146,14 +113,45 @@ impl<'p> Frame<'p> {
             widths: plan.targets.iter().map(|target| target.width).collect(),
             rows: 0,
             present: vec![false; plan.columns.len()],
-            kinds: if plan.observe {
+            kinds: if plan.observe || plan.watch {
                 vec![0; plan.columns.len()]
             } else {
                 Vec::new()
             },
+            whole: Vec::new(),
             room: bytes.saturating_mul(ELEMENTS_PER_BYTE).saturating_add(1024),
             ignored: 0,
         }
+    }
+
+    /// An empty frame for a payload that was read before: now it is known what the values of each
+    /// column are together.
+    pub(crate) fn settled(plan: &'p FramePlan, bytes: usize, whole: Vec<Whole>) -> Self {
+        let mut frame = Self::new(plan, bytes);
+        for (column, whole) in frame.columns.to_mut().iter_mut().zip(&whole) {
+            column.rule.whole = *whole;
+        }
+        frame.whole = whole;
+        frame
+    }
+
+    /// What the values of each column are together, where that changes what becomes of them: then
+    /// the payload is to be read again, into a [`Frame::settled`].
+    pub(crate) fn second_look(&self) -> Option<Vec<Whole>> {
+        if !self.plan.watch || !self.whole.is_empty() {
+            return None;
+        }
+        let whole = |(column, kinds): (&Column, &Kinds)| match column.list {
+            Some(_) => Whole::of_lists(*kinds),
+            None => Whole::of_column(*kinds),
+        };
+        let whole: Vec<Whole> = self.columns.iter().zip(&self.kinds).map(whole).collect();
+        let differs = |(column, whole): (&Column, &Whole)| column.rule.whole != *whole;
+        self.columns
+            .iter()
+            .zip(&whole)
+            .any(differs)
+            .then_some(whole)
     }
 
     /// Rows so far.
@@ -175,10 +173,14 @@ impl<'p> Frame<'p> {
         if self.rows > 0 && width > old {
             self.widen(old, width)?;
         }
-        let column = |offset| Column {
-            offset,
-            name: offset.to_string().into(),
-            ..first.clone()
+        let column = |offset| {
+            let mut column = Column {
+                offset,
+                name: offset.to_string().into(),
+                ..first.clone()
+            };
+            column.rule.whole = self.whole.get(offset).copied().unwrap_or_default();
+            column
         };
         self.columns = Cow::Owned((0..width).map(column).collect());
         self.widths = vec![width];
@@ -186,7 +188,7 @@ impl<'p> Frame<'p> {
         if self.plan.observe {
             // A column that shows up after rows is missing in those.
             self.kinds
-                .resize(width, if self.rows > 0 { kind::NULL } else { 0 });
+                .resize(width, if self.rows > 0 { ABSENT } else { 0 });
         }
         Ok(())
     }
@@ -272,8 +274,8 @@ impl<'p> Frame<'p> {
         column: usize,
         cell: Cell<'_>,
     ) -> Result<(), CellError> {
-        if self.plan.observe {
-            self.kinds[column] |= kind_of(&cell);
+        if let Some(kinds) = self.kinds.get_mut(column) {
+            *kinds |= kind_of(&cell);
         }
         let Column {
             rule,
@@ -303,6 +305,9 @@ impl<'p> Frame<'p> {
         item: usize,
         cell: Cell<'_>,
     ) -> Result<(), CellError> {
+        if let Some(kinds) = self.kinds.get_mut(column) {
+            *kinds |= kind_of(&cell);
+        }
         let Column {
             rule, tensor, list, ..
         } = self.columns[column];
@@ -371,10 +376,8 @@ impl<'p> Frame<'p> {
                 "The length of values for each input/column name are not the same",
             ));
         }
-        // A row that is too short is filled with `None`, which numpy takes for false.
-        let short =
-            format == "dataframe_split" && entry.rule.declared == Declared::Type(DType::Bool);
-        let missing = if lossless || short {
+        // A row that is too short is filled with `None`.
+        let missing = if lossless || format == "dataframe_split" {
             Cell::Null
         } else {
             Cell::Number(Number::Float(f64::NAN))
@@ -388,6 +391,39 @@ impl<'p> Frame<'p> {
         self.data.first_mut().map(|data| (data, &mut self.rows))
     }
 
+    /// Where MLflow's casts are asked for, bytes are not decoded: so it is in CSV.
+    pub(crate) fn take_bytes_as_text(&mut self) {
+        let is_raw =
+            |rule: Rule| rule.casts != Casts::Lossless && rule.declared == Declared::Binary;
+        if self.columns.iter().any(|column| is_raw(column.rule)) {
+            let columns = self.columns.to_mut().iter_mut();
+            for column in columns.filter(|column| is_raw(column.rule)) {
+                column.rule.declared = Declared::Type(DType::Str);
+            }
+        }
+    }
+
+    /// The type of the tensor that a column goes to.
+    pub(crate) fn target(&self, column: usize) -> DType {
+        let tensor = self.columns[column].tensor;
+        self.data.get(tensor).map_or(DType::F64, TensorData::dtype)
+    }
+
+    /// An error at a value of a list in a cell.
+    #[cold]
+    pub(crate) fn item_error(
+        &self,
+        column: usize,
+        place: Place<'_>,
+        item: usize,
+        error: &CellError,
+    ) -> DecodeError {
+        match error {
+            CellError::Length(_) => self.cell_error(column, place, error),
+            _ => self.error_at(column, place, &format!("[{item}]"), error),
+        }
+    }
+
     /// An error at a cell, with the place where the payload has it.
     #[cold]
     pub(crate) fn cell_error(
@@ -396,8 +432,22 @@ impl<'p> Frame<'p> {
         place: Place<'_>,
         error: &CellError,
     ) -> DecodeError {
+        self.error_at(column, place, "", error)
+    }
+
+    fn error_at(
+        &self,
+        column: usize,
+        place: Place<'_>,
+        inside: &str,
+        error: &CellError,
+    ) -> DecodeError {
+        // A model that takes no frame at all has no use for a better value.
+        if let Some(reason) = &self.plan.rejection {
+            return DecodeError::model(reason.clone());
+        }
         let name = self.columns.get(column).map_or("?", |column| &column.name);
-        let place = place.describe(name);
+        let place = place.describe(name) + inside;
         let message = format!("{place}, column `{name}`: the value is {error}");
         match error {
             CellError::Length(_) => DecodeError::schema(message),
@@ -503,7 +553,7 @@ impl<'p> Frame<'p> {
                 .iter()
                 .zip(&self.kinds)
                 .filter(|(column, _)| column.tensor == tensor);
-            let mut types = columns.map(|(_, kinds)| inferred(*kinds));
+            let mut types = columns.map(|(_, kinds)| column_type(*kinds));
             let first = types.next().flatten();
             let common = types
                 .try_fold(first, |common, kind| {
@@ -519,32 +569,6 @@ impl<'p> Frame<'p> {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether MLflow's wrapper gets an array of this type into an input.
-pub(crate) fn accepts(actual: Option<DType>, target: DType) -> bool {
-    actual == Some(target) || (actual == Some(DType::F64) && target == DType::F32)
-}
-
-/// The engine would refuse an array of the inferred type.
-#[cold]
-pub(crate) fn inferred_error(actual: Option<DType>, target: DType) -> DecodeError {
-    let actual = actual.map_or("object", DType::numpy_name);
-    DecodeError::model(format!(
-        "the model takes {target}, and the values make an array of {actual}"
-    ))
-}
-
-/// The type that numpy infers for a list of these kinds; `None` is `object`.
-pub(crate) const fn inferred_array(kinds: u8) -> Option<DType> {
-    match kinds {
-        kind::BOOL => Some(DType::Bool),
-        kind::TEXT => Some(DType::Str),
-        0 => Some(DType::F64),
-        _ if kinds & !(kind::INTEGER | kind::FLOAT | kind::BOOL) != 0 => None,
-        _ if kinds & kind::FLOAT != 0 => Some(DType::F64),
-        _ => Some(DType::I64),
     }
 }
 
@@ -578,6 +602,7 @@ fn fill<E: Element>(values: &mut [E], rows: usize, width: usize, offset: usize) 
 pub(crate) fn takes_text(rule: Rule, target: Option<DType>) -> bool {
     match rule.declared {
         Declared::Type(declared) => declared == DType::Str,
+        Declared::Binary => true,
         Declared::Nothing => target == Some(DType::Str),
     }
 }

@@ -6,6 +6,7 @@
 //! This crate does no I/O and knows no engine.
 
 mod batch;
+mod binary;
 mod convert;
 mod csv;
 mod encode;
@@ -13,6 +14,7 @@ mod error;
 mod example;
 mod frame;
 mod graph;
+mod inferred;
 mod json;
 mod nested;
 mod params;

@@ -6,7 +6,8 @@
 use crate::Batch;
 use crate::convert::{CellError, Element, Rule, convert, push_float};
 use crate::error::DecodeError;
-use crate::frame::{accepts, inferred_array, inferred_error, kind_of, member, missing_inputs};
+use crate::frame::{member, missing_inputs};
+use crate::inferred::{Kinds, accepts, array_type, inferred_error, kind_of};
 use crate::json::matrix::Attempts;
 use crate::json::scanner::{Cell, Scanner, unescape};
 use crate::plan::{AnswerShape, Decoded, TensorPlan, TensorTarget};
@@ -37,7 +38,7 @@ struct Reader<'t> {
     lengths: Vec<Option<usize>>,
     /// The level of the values, once one has been met.
     rank: Option<usize>,
-    kinds: u8,
+    kinds: Kinds,
     attempts: Attempts,
     /// Indices of the lists that are open, for messages.
     place: Vec<usize>,
@@ -217,7 +218,7 @@ impl<'t> Reader<'t> {
             .collect();
         check_shape(self.target, &shape)?;
         if self.observe {
-            let actual = inferred_array(self.kinds);
+            let actual = array_type(self.kinds);
             if !accepts(actual, self.target.dtype) {
                 return Err(inferred_error(actual, self.target.dtype));
             }
@@ -235,7 +236,7 @@ type ItemFault = (usize, Option<CellError>);
 fn values_into<E: Element>(
     values: &mut Vec<E>,
     rule: Rule,
-    mut kinds: Option<&mut u8>,
+    mut kinds: Option<&mut Kinds>,
     scanner: &mut Scanner<'_>,
 ) -> Result<Result<usize, ItemFault>, DecodeError> {
     if rule.plain_float && kinds.is_none() {

@@ -92,6 +92,8 @@ pub(crate) struct FramePlan {
     pub(crate) extra: bool,
     /// The kinds of the values must be watched: nothing is declared, and numpy would infer a type.
     pub(crate) observe: bool,
+    /// What becomes of a value depends on those beside it in its column: see [`crate::inferred`].
+    pub(crate) watch: bool,
     /// Every cell is a number for one float tensor, in the order of the columns.
     pub(crate) plain: bool,
     /// Why the model cannot take a frame, whatever it holds.
@@ -342,19 +344,13 @@ fn declared_for<'s>(
 /// Whether MLflow's wrapper gets a value of the declared type into the engine's input: the types
 /// are equal, or a double is narrowed.
 fn reaches(declared: Declared, input: DType) -> bool {
-    match declared {
-        Declared::Type(declared) => {
-            declared == input || (declared == DType::F64 && input == DType::F32)
-        }
-        Declared::Nothing => true,
-    }
+    declared
+        .dtype()
+        .is_none_or(|declared| declared == input || (declared == DType::F64 && input == DType::F32))
 }
 
 fn mismatch(name: &str, declared: Declared, input: DType) -> String {
-    let declared = match declared {
-        Declared::Type(declared) => declared.numpy_name(),
-        Declared::Nothing => "object",
-    };
+    let declared = declared.dtype().map_or("object", DType::numpy_name);
     format!("the signature gives `{name}` as {declared}, and the model takes {input}")
 }
 

@@ -467,3 +467,168 @@ fn params_are_held_to_their_schema() {
         );
     }
 }
+
+/// A country and a name, one matrix of text.
+fn words(compat: Compat) -> InputPlan {
+    let signature =
+        signature(r#"[{"name": "a", "type": "string"}, {"name": "b", "type": "string"}]"#);
+    let inputs = [input("x", DType::Str, &[None, Some(2)])];
+    InputPlan::compile(Some(&signature), &inputs, compat)
+}
+
+fn texts(batch: &Batch) -> &[String] {
+    match &batch.inputs[0].data {
+        TensorData::Str(values) => values,
+        other => panic!("no text: {:?}", other.dtype()),
+    }
+}
+
+#[test]
+fn in_a_text_column_of_csv_only_nothing_is_missing() {
+    let csv = |compat, body: &str| words(compat).decode(Format::Csv, body.as_bytes());
+    let body = "a,b\nNA,\"None\"\nnull,nan\n N/A ,007\n";
+    let strict = csv(Compat::Strict, body).unwrap();
+    assert_eq!(
+        texts(&strict.batch),
+        ["NA", "None", "null", "nan", " N/A ", "007"]
+    );
+    let mlflow = csv(Compat::Mlflow, body).unwrap();
+    assert_eq!(
+        texts(&mlflow.batch),
+        ["nan", "nan", "nan", "nan", " N/A ", "007"]
+    );
+    for body in ["a,b\n,x\n", "a,b\n\"\",x\n"] {
+        let error = csv(Compat::Strict, body).unwrap_err();
+        assert!(
+            error
+                .message
+                .contains("row 0, column `a`: the value is missing"),
+            "{error}"
+        );
+    }
+    let numbers = columns(Compat::Strict).decode(Format::Csv, b"a,b\nNA,1\n");
+    assert!(
+        matches!(&numbers.unwrap().batch.inputs[0].data, TensorData::F32(values) if values[0].is_nan())
+    );
+}
+
+/// pandas gives a column one type: what becomes of a null depends on what stands beside it.
+#[test]
+fn in_mlflows_casts_a_whole_column_has_one_type() {
+    let plan = words(Compat::Mlflow);
+    for (rows, first) in [
+        ("[[null, 1]]", ["None"].as_slice()),
+        ("[[null, 1], [5, 1]]", &["nan", "5.0"]),
+        ("[[null, 1], [\"x\", 1]]", &["nan", "x"]),
+        ("[[null, 1], [true, 1]]", &["None", "True"]),
+        ("[[null, 1], [\"x\", 1], [5, 1]]", &["None", "x", "5"]),
+        ("[[5, 1], [1.5, 1]]", &["5.0", "1.5"]),
+        (
+            "[[9223372036854775808, 1], [-1, 1]]",
+            &["9223372036854775808", "-1"],
+        ),
+    ] {
+        let body = format!(r#"{{"dataframe_split": {{"columns": ["a", "b"], "data": {rows}}}}}"#);
+        let batch = json(&plan, &body);
+        let column: Vec<&String> = texts(&batch).iter().step_by(2).collect();
+        assert_eq!(column, first, "{rows}");
+    }
+    let records = r#"{"dataframe_records": [{"a": null, "b": 1}, {"a": "x"}]}"#;
+    assert_eq!(texts(&json(&plan, records)), ["nan", "1.0", "x", "nan"]);
+    let lists = r#"{"inputs": {"a": [null, 5], "b": [1.5, 2]}}"#;
+    assert_eq!(texts(&json(&plan, lists)), ["None", "1.5", "5", "2"]);
+}
+
+#[test]
+fn a_null_in_a_list_of_a_tensor_has_a_place() {
+    let spec = |dtype| {
+        signature(&format!(
+            r#"[{{"name": "x", "type": "tensor", "tensor-spec": {{"dtype": "{dtype}", "shape": [-1, 2]}}}}]"#
+        ))
+    };
+    let plan = |dtype, target, compat| {
+        InputPlan::compile(
+            Some(&spec(dtype)),
+            &[input("x", target, &[None, Some(2)])],
+            compat,
+        )
+    };
+    let split = |rows| format!(r#"{{"dataframe_split": {{"columns": ["x"], "data": {rows}}}}}"#);
+    let whole = plan("int64", DType::I64, Compat::Strict);
+    let (_, message) = refusal(&whole, &split("[[[1, 2]], [[3, null]]]"));
+    assert_eq!(
+        message,
+        "Invalid input. row 1 at $.dataframe_split.data[1][0][1], column `x`: \
+         the value is missing, and int64 has no missing value"
+    );
+    let records = r#"{"dataframe_records": [{"x": [1, 2]}, {"x": null}]}"#;
+    let (kind, message) = refusal(&whole, records);
+    assert_eq!(kind, DecodeErrorKind::Schema);
+    assert!(
+        message.ends_with("the value is not a list of 2 values"),
+        "{message}"
+    );
+    // numpy casts an array of doubles, in which no number is the smallest integer.
+    let mlflow = plan("int64", DType::I64, Compat::Mlflow);
+    let batch = json(&mlflow, &split("[[[1, NaN]]]"));
+    assert_eq!(batch.inputs[0].data, TensorData::I64(vec![1, i64::MIN]));
+    // MLflow looks at the very first value to see that it is a tensor.
+    let real = plan("float32", DType::F32, Compat::Mlflow);
+    assert!(
+        real.decode(Format::Json, split("[[[null, 1]]]").as_bytes())
+            .is_err()
+    );
+    assert_eq!(json(&real, &split("[[[1, 2]], [[null, 1]]]")).rows, 2);
+}
+
+#[test]
+fn binary_columns_are_base64() {
+    let signature = signature(r#"[{"name": "a", "type": "binary"}]"#);
+    let plan = |dtype, compat| {
+        InputPlan::compile(
+            Some(&signature),
+            &[input("x", dtype, &[None, Some(1)])],
+            compat,
+        )
+    };
+    let strict = plan(DType::Str, Compat::Strict);
+    for body in [
+        r#"{"dataframe_split": {"columns": ["a"], "data": [["aGVsbG8="]]}}"#,
+        r#"{"dataframe_records": [{"a": "aGVsbG8="}]}"#,
+        r#"{"inputs": {"a": ["aGVsbG8="]}}"#,
+        r#"{"instances": [{"a": "aGVsbG8="}]}"#,
+    ] {
+        assert_eq!(texts(&json(&strict, body)), ["hello"], "{body}");
+    }
+    let csv = strict.decode(Format::Csv, b"a\naGVsbG8=\n").unwrap();
+    assert_eq!(texts(&csv.batch), ["hello"]);
+    let (_, message) = refusal(&strict, r#"{"inputs": {"a": ["//4="]}}"#);
+    assert!(message.contains("no UTF-8 text"), "{message}");
+    let (_, message) = refusal(&strict, r#"{"inputs": {"a": ["a b"]}}"#);
+    assert!(message.contains("no base64"), "{message}");
+    let mlflow = plan(DType::Str, Compat::Mlflow);
+    let split = r#"{"dataframe_split": {"columns": ["a"], "data": [["aGVsbG8="]]}}"#;
+    assert_eq!(texts(&json(&mlflow, split)), ["b'hello'"]);
+    let (kind, _) = refusal(&plan(DType::F32, Compat::Strict), split);
+    assert_eq!(kind, DecodeErrorKind::Model);
+}
+
+#[test]
+fn bodies_of_mlflow_1_are_told_how_they_are_sent_today() {
+    let plan = columns(Compat::Strict);
+    for (body, hint) in [
+        (
+            r#"{"columns": ["a", "b"], "data": [[1, 2]]}"#,
+            r#"send {"dataframe_split": {"columns": [...], "data": [...]}}."#,
+        ),
+        (
+            r#"[{"a": 1, "b": 2}]"#,
+            r#"send {"dataframe_records": [...]}."#,
+        ),
+        ("[[1, 2]]", r#"Send {"inputs": [...]}."#),
+    ] {
+        let (kind, message) = refusal(&plan, body);
+        assert_eq!(kind, DecodeErrorKind::Malformed);
+        assert!(message.ends_with(hint), "{message}");
+    }
+}

@@ -16,8 +16,8 @@ mod split;
 use crate::convert::{Casts, CellError, Declared, Rule};
 use crate::error::DecodeError;
 use crate::frame::{Frame, Place};
+use crate::inferred::Whole;
 use crate::tensor::DType;
-use number::Number;
 use scanner::{Cell, Scanner, SyntaxError};
 
 /// Reads the value that comes next into a cell of a frame.
@@ -37,22 +37,11 @@ fn read_cell(
     }
     let cell = match cell {
         Cell::List | Cell::Object => composite(frame.rule(column), scanner)?,
-        // Among the texts of a list of rows pandas has no `None`.
-        Cell::Null if is_pandas_text(frame.rule(column), place) => {
-            Cell::Number(Number::Float(f64::NAN))
-        }
         scalar => scalar,
     };
     frame
         .set(row, column, cell)
         .map_err(|error| frame.cell_error(column, place, &error))
-}
-
-/// Whether the value belongs to a column of text in `dataframe_split`, cast as pandas does.
-fn is_pandas_text(rule: Rule, place: Place<'_>) -> bool {
-    matches!(place, Place::Split(..))
-        && rule.casts == Casts::NumpyFrame
-        && rule.declared == Declared::Type(DType::Str)
 }
 
 /// Steps over a list or an object where a scalar is expected. A frame of pandas casts one to its
@@ -90,13 +79,26 @@ fn read_list(
         if matches!(cell, Cell::List | Cell::Object) {
             scanner.skip()?;
         }
+        if row == 0 && item == 0 && cell == Cell::Null && frame.rule(column).whole != Whole::Alone {
+            return Err(first_is_null(frame, column, place));
+        }
         frame
             .set_item(row, column, item, cell)
-            .map_err(|error| frame.cell_error(column, place, &error))?;
+            .map_err(|error| frame.item_error(column, place, item, &error))?;
         item += 1;
     }
     if item == length {
         return Ok(());
     }
     Err(frame.cell_error(column, place, &CellError::Length(length)))
+}
+
+/// MLflow tells lists of a tensor by the very first value.
+#[cold]
+fn first_is_null(frame: &Frame<'_>, column: usize, place: Place<'_>) -> DecodeError {
+    let null = CellError::Kind {
+        found: Cell::Null.kind(),
+        wanted: frame.target(column),
+    };
+    frame.item_error(column, place, 0, &null)
 }

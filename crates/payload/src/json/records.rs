@@ -38,9 +38,23 @@ pub(super) fn decode(
             "Dataframe records format must be a list of records. Got {found}."
         )));
     }
+    let mut again = scanner.clone();
+    let bytes = scanner.remaining();
+    let mut frame = read_into(Frame::new(plan, bytes), key, scanner)?;
+    if let Some(whole) = frame.second_look() {
+        frame = read_into(Frame::settled(plan, bytes, whole), key, &mut again)?;
+    }
+    frame.finish()
+}
+
+/// Reads the records into a frame.
+fn read_into<'p>(
+    mut frame: Frame<'p>,
+    key: &str,
+    scanner: &mut Scanner<'_>,
+) -> Result<Frame<'p>, DecodeError> {
     scanner.take(b'[');
-    let mut frame = Frame::new(plan, scanner.remaining());
-    if plan.open {
+    if frame.plan().open {
         frame.set_width(first_width(scanner)?)?;
     }
     let mut keys = Keys {
@@ -59,7 +73,7 @@ pub(super) fn decode(
         read_record(&mut frame, &mut keys, key, row, scanner)?;
         row += 1;
     }
-    frame.finish()
+    Ok(frame)
 }
 
 /// The members of the first record, without taking it.

@@ -128,13 +128,28 @@ fn order(
     frame.lay_out(&numbers.collect::<Vec<_>>())
 }
 
-/// Reads the rows of `data`.
+/// Reads the rows of `data`; again, where what becomes of a value depends on those of other rows.
 fn read_rows<'p>(
     plan: &'p FramePlan,
     names: Option<&[Cow<'_, str>]>,
     scanner: &mut Scanner<'_>,
 ) -> Result<Frame<'p>, DecodeError> {
-    let mut frame = Frame::new(plan, scanner.remaining());
+    let mut again = scanner.clone();
+    let bytes = scanner.remaining();
+    let frame = read_into(Frame::new(plan, bytes), names, scanner)?;
+    match frame.second_look() {
+        Some(whole) => read_into(Frame::settled(plan, bytes, whole), names, &mut again),
+        None => Ok(frame),
+    }
+}
+
+/// Reads the rows of `data` into a frame.
+fn read_into<'p>(
+    mut frame: Frame<'p>,
+    names: Option<&[Cow<'_, str>]>,
+    scanner: &mut Scanner<'_>,
+) -> Result<Frame<'p>, DecodeError> {
+    let plan = frame.plan();
     let order = order(&mut frame, names, scanner)?;
     scanner.expect(b'[', "a list of rows")?;
     let in_order = order.len() == frame.columns.len()

@@ -1,5 +1,7 @@
 //! Frames laid over the engine's inputs.
 
+use crate::inferred::{Whole, depends};
+
 use super::{
     Casts, Column, ColumnSpec, ColumnType, Compat, DType, Declared, Dim, FramePlan, Rule, Target,
     TensorInfo, TensorSpec, declared_for, mismatch, reaches,
@@ -28,6 +30,12 @@ pub(super) fn of_columns(
             _ => None,
         };
         let (tensor, offset) = place(&name, position, inputs);
+        // Bytes go to an engine as text: ONNX has no type for them.
+        let bytes_of = |tensor: Option<usize>| tensor.and_then(|index| inputs.get(index));
+        let kind = kind.filter(|kind| {
+            *kind != Declared::Binary
+                || bytes_of(tensor).is_none_or(|input| input.dtype == DType::Str)
+        });
         if kind.is_none() || tensor.is_none() {
             let what = if kind.is_none() {
                 "has a type that the model cannot take"
@@ -163,6 +171,10 @@ fn add_tensor(
     plan.positional = unnamed;
     plan.extra = !unnamed;
     let list = (width != 1 || tail.len() > 1).then_some(width);
+    let mut rule = rule;
+    if list.is_some() && rule.casts == Casts::NumpyFrame {
+        rule.whole = Whole::Array;
+    }
     plan.columns.push(Column {
         name: name.into(),
         required: true,
@@ -288,12 +300,11 @@ fn check_types(
             .enumerate()
             .filter(|(column, _)| tensor(*column) == Some(index))
             .map(|(_, kind)| *kind);
-        let Some(Some(Declared::Type(first))) = columns.next() else {
+        let Some(first) = columns.next().flatten().and_then(Declared::dtype) else {
             continue;
         };
-        let common = columns.try_fold(first, |common, kind| match kind {
-            Some(Declared::Type(kind)) => promote(common, kind),
-            _ => None,
+        let common = columns.try_fold(first, |common, kind| {
+            promote(common, kind.and_then(Declared::dtype)?)
         });
         let declared = common.map_or(Declared::Nothing, Declared::Type);
         if common.is_none() || !reaches(declared, input.dtype) {
@@ -322,6 +333,11 @@ fn finish(mut plan: FramePlan) -> FramePlan {
                 && column.list.is_none()
                 && column.tensor == 0
         });
+    let target = |column: &Column| plan.targets.get(column.tensor).map(|target| target.dtype);
+    plan.watch = plan
+        .columns
+        .iter()
+        .any(|column| depends(column.rule, target(column)));
     if !plan.positional {
         plan.names = plan
             .columns
