@@ -260,6 +260,7 @@ pub const NEVER_SERVED_BY_MLFLOW: &[(&str, &str)] = &[
 
 /// Models that tract refuses, and why.
 pub const REFUSED_BY_TRACT: &[(&str, &str)] = &[
+    ("binary_columns", "an input is text"),
     ("columns_with_string", "an input is text"),
     (
         "forest_regressor",
@@ -276,6 +277,7 @@ pub const REFUSED_BY_TRACT: &[(&str, &str)] = &[
         "it has no operators `OneHotEncoder` and `Scaler`",
     ),
     ("tensor_string", "an input is text"),
+    ("text_no_signature", "an input is text"),
     ("three_tensors", "an input is text"),
     ("vector_string_column", "an input is text"),
 ];

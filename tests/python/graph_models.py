@@ -219,6 +219,27 @@ def numeric_mixes():
     ]
 
 
+def texts():
+    """Text of which nothing is declared, and bytes, which the engine gets as text."""
+    words = identity("string", ["rows", "width"])
+    return [
+        Definition(
+            "text_no_signature",
+            words,
+            columns=["a", "b"],
+            rows=[["red", "5"], ["gr\u00fcn", "x"]],
+            tensors={"x": [["red", "5"], ["gr\u00fcn", "x"]]},
+        ),
+        Definition(
+            "binary_columns",
+            words,
+            column_signature(("binary", "a"), ("binary", "b")),
+            columns=["a", "b"],
+            rows=[["aGVsbG8=", "eA=="], ["//4=", ""]],
+        ),
+    ]
+
+
 def arithmetic():
     """Quotients and logarithms, for NaN and the infinities, with names beyond ASCII."""
     names = ["gr\u00f6\u00dfe", "\u6f22 \"b\""]
@@ -403,6 +424,7 @@ def definitions():
         element_types()
         + mixed_columns()
         + numeric_mixes()
+        + texts()
         + arithmetic()
         + several_tensors()
         + shapes()

@@ -10,7 +10,16 @@ import csv
 import io
 import json
 
-from request_values import COLUMN_VALUES, CSV_VALUES, PARAMETER_SETS, TENSOR_VALUES
+from request_values import (
+    BASE64_VALUES,
+    BESIDE_VALUES,
+    CELL_VALUES,
+    COLUMN_VALUES,
+    CSV_VALUES,
+    NUL_VALUES,
+    PARAMETER_SETS,
+    TENSOR_VALUES,
+)
 
 JSON_TYPE = "application/json"
 CSV_TYPE = "text/csv"
@@ -272,6 +281,61 @@ def tensor_value_requests(cases, tensors):
                 cases.text(f"value/{name}/{literal}/list", f'{{"inputs": {odd}}}')
 
 
+def columnar_requests(cases, where, columns, rows):
+    """Rows of literals as `dataframe_split` and `dataframe_records`."""
+    keys = [json.dumps(column, ensure_ascii=False) for column in columns]
+    data = ", ".join(f"[{', '.join(row)}]" for row in rows)
+    records = ", ".join(
+        f"{{{', '.join(f'{key}: {cell}' for key, cell in zip(keys, row))}}}" for row in rows
+    )
+    names = ", ".join(keys)
+    split = f'{{"dataframe_split": {{"columns": [{names}], "data": [{data}]}}}}'
+    cases.text(f"{where}/split", split)
+    cases.text(f"{where}/records", f'{{"dataframe_records": [{records}]}}')
+
+
+def beside_requests(cases, columns, rows):
+    """Two odd values in one column: pandas gives the whole column one type."""
+    usual = [json.dumps(cell, ensure_ascii=False) for cell in rows[0]]
+    for i, name in enumerate(columns):
+        for first in BESIDE_VALUES:
+            for second in BESIDE_VALUES:
+                odd = [[*usual[:i], value, *usual[i + 1 :]] for value in (first, second)]
+                columnar_requests(cases, f"beside/{name}/{first} and {second}", columns, odd)
+
+
+def text_csv_requests(cases, columns):
+    """Fields of CSV beside each other, where nothing says what they are."""
+    header = ",".join(columns)
+    for field in ["x", "5", "1.5", "NA", '""', "None", "true", "007", " x "]:
+        for last in ["x", "5", "", "true"]:
+            row = ",".join([field] * len(columns))
+            cases.text(f"beside/csv/{field} and {last}", f"{header}\n{row}\n{last},z\n", CSV_TYPE)
+
+
+def cell_requests(cases, name):
+    """Two values of a tensor as a list in a cell."""
+    for first in CELL_VALUES:
+        for second in CELL_VALUES:
+            odd = f"[{first}, {second}]"
+            for case, rows in (("alone", [[odd]]), ("second", [["[1, 2]"], [odd]])):
+                columnar_requests(cases, f"cell/{first} and {second}/{case}", [name], rows)
+    for value in CELL_VALUES[:3]:
+        columnar_requests(cases, f"cell/{value} instead/alone", [name], [[value]])
+        columnar_requests(cases, f"cell/{value} instead/second", [name], [["[1, 2]"], [value]])
+
+
+def text_requests(cases, where, columns, literals):
+    """Each literal in all columns, in each format."""
+    keys = [json.dumps(column, ensure_ascii=False) for column in columns]
+    for literal in literals:
+        columnar_requests(cases, f"{where}/{literal}", columns, [[literal] * len(columns)])
+        lists = ", ".join(f"{key}: [{literal}]" for key in keys)
+        record = ", ".join(f"{key}: {literal}" for key in keys)
+        cases.text(f"{where}/{literal}/inputs", f'{{"inputs": {{{lists}}}}}')
+        cases.text(f"{where}/{literal}/instances", f'{{"instances": [{{{record}}}]}}')
+
+
 def protocol_requests(cases, good):
     """Content types, malformed documents and top-level keys, around a good document's text."""
     for content_type in (
@@ -344,6 +408,7 @@ def parameter_requests(cases, definition):
 # Models that are asked the long lists too; the others only get the payload formats.
 VALUES = {"columns_mixed", "columns_optional", "sum_long_double", "matrix_string_columns"}
 PROTOCOL = {"logistic_zipmap", "two_tensors", "sum_no_signature"}
+BESIDE = {"columns_mixed", "columns_optional", "matrix_string_columns", "text_no_signature"}
 
 
 def requests_for(definition):
@@ -358,7 +423,17 @@ def requests_for(definition):
         null_requests(cases, columns, rows)
         if definition.name in VALUES:
             value_requests(cases, columns, rows)
+        if definition.name in BESIDE:
+            beside_requests(cases, columns, rows)
+        if definition.name == "text_no_signature":
+            text_csv_requests(cases, columns)
+        if definition.name in ("matrix_string_columns", "text_no_signature"):
+            text_requests(cases, "nul", columns, NUL_VALUES)
+        if definition.name == "binary_columns":
+            text_requests(cases, "base64", columns, BASE64_VALUES)
     if definition.tensors:
+        if definition.name.startswith("tensor_"):
+            cell_requests(cases, *definition.tensors)
         tensor_requests(cases, definition.tensors, definition.named)
         tensor_value_requests(cases, definition.tensors)
     if definition.name in PROTOCOL:

@@ -160,3 +160,38 @@ PARAMETER_SETS = [
     '{"when": 1700000000}',
     '{"top_k": 3.0, "temperature": "a"}',
 ]
+
+# Values that stand beside each other in a column, for the type that pandas gives all of it.
+BESIDE_VALUES = [
+    "null",
+    "NaN",
+    "5",
+    "-1",
+    "1.5",
+    "true",
+    '"x"',
+    '"7"',
+    "9007199254740993",
+    "9223372036854775808",
+]
+
+# Values in the lists of a tensor, one list a cell.
+CELL_VALUES = ["null", "NaN", "5", "1.5", "true", '"7"', '"x"']
+
+# Text that holds what ends text in C.
+NUL_VALUES = ['"a\\u0000b"', '"a\\u0000"', '"\\u0000"']
+
+BASE64_VALUES = [
+    '"aGVsbG8="',
+    '"aGVsbG8"',
+    '"aGVs\\nbG8="',
+    '"aGVs bG8=x"',
+    '"//4="',
+    '"YQBi"',
+    '"J2El"',
+    '""',
+    '"\u00e9"',
+    "null",
+    "5",
+    "true",
+]

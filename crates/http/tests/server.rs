@@ -394,3 +394,35 @@ fn a_listener_on_every_address_is_asked_at_the_loopback() {
         );
     }
 }
+
+/// A request with so many headers, each with a value of so many bytes.
+fn with_headers(count: usize, bytes: usize) -> String {
+    let header = |index| format!("x-{index}: {}\r\n", "v".repeat(bytes));
+    let headers: String = (0..count).map(header).collect();
+    format!("GET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n")
+}
+
+/// Proxies and meshes add headers: hyper's own limit of 100 is too low, and it says nothing.
+#[tokio::test]
+async fn a_few_hundred_headers_pass_and_more_are_refused_with_words() {
+    let running = start(ServerSettings::default()).await;
+    let ask = async |text: String| {
+        let mut stream = running.connect().await;
+        send(&mut stream, &text).await;
+        read_to_end(&mut stream).await
+    };
+    for count in [0, 150, 398] {
+        let answer = ask(with_headers(count, 1)).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{count}: {answer}");
+    }
+    let answer = ask(with_headers(399, 1)).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    assert!(
+        answer.contains("401 headers, more than the 400"),
+        "{answer}"
+    );
+    let answer = ask(with_headers(66, 1000)).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    assert!(answer.contains("more than the 65536"), "{answer}");
+    running.stop().await;
+}

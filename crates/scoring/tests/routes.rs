@@ -57,6 +57,27 @@ async fn ready_follows_the_life_of_the_server() {
     );
 }
 
+/// As MLflow's server has it; clients follow with the same method and body.
+#[tokio::test]
+async fn slashes_at_the_end_lead_to_the_route() {
+    let server = server();
+    for (path, location) in [
+        ("/invocations/", "/invocations"),
+        ("/invocations//", "/invocations"),
+        ("/invocations/?x=1&y", "/invocations?x=1&y"),
+        ("/ping/", "/ping"),
+    ] {
+        let request = Request::builder().method("POST").uri(path);
+        let request = request.body(Body::from("{\"inputs\": [1]}")).unwrap();
+        let answer = server.send(request).await;
+        assert_eq!(answer.status, 307, "{path}");
+        assert_eq!(answer.header("location"), location);
+    }
+    for path in ["/", "//", "/nothing/", "//invocations/"] {
+        assert_eq!(server.get(path).await.status, 404, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn unknown_paths_and_methods_are_json() {
     let server = server();

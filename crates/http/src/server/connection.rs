@@ -19,6 +19,7 @@ use tower::Service;
 
 use super::ServerSettings;
 use super::activity::{Activity, TrackedBody};
+use super::head;
 use super::stream::Stream;
 
 /// Bytes of a response that wait to be taken, in this process and unsent in the system: a client that
@@ -40,8 +41,8 @@ impl Shared {
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(settings.header_read_timeout)
-            .max_buf_size(WAITING_BYTES.max(settings.header_bytes))
-            .max_header_size(settings.header_bytes);
+            .max_buf_size(WAITING_BYTES.max(settings.header_bytes * 2));
+        head::allow(&mut builder, &settings);
         Arc::new(Self {
             router,
             settings,
@@ -56,8 +57,11 @@ impl Shared {
         request: Request<Incoming>,
     ) -> Result<Response<TrackedBody>, Infallible> {
         let busy = activity.begin();
-        // A router is a shared pointer, and always ready.
-        let mut response = self.router.clone().call(request).await?;
+        let mut response = match head::check(request, &self.settings).await {
+            // A router is a shared pointer, and always ready.
+            Ok(request) => self.router.clone().call(request).await?,
+            Err(refused) => refused,
+        };
         if self.closing.load(Ordering::Acquire) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);

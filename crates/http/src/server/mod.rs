@@ -8,6 +8,7 @@ mod acceptor;
 mod activity;
 mod address;
 mod connection;
+mod head;
 mod listener;
 mod registry;
 mod stream;
@@ -36,6 +37,8 @@ pub struct ServerSettings {
     pub header_read_timeout: Duration,
     /// Bytes of a request's head.
     pub header_bytes: usize,
+    /// Headers of a request.
+    pub headers: usize,
     /// Time in which a client that keeps the server waiting must take [`Self::write_bytes`] of its
     /// response.
     pub write_timeout: Duration,
@@ -56,6 +59,7 @@ impl Default for ServerSettings {
             first_head_timeout: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(75),
             header_bytes: 64 << 10,
+            headers: 400,
             write_timeout: Duration::from_mins(1),
             write_bytes: 64 << 10,
             linger: Duration::from_secs(1),
