@@ -434,6 +434,9 @@ def requests_for(definition):
     if definition.tensors:
         if definition.name.startswith("tensor_"):
             cell_requests(cases, *definition.tensors)
+        if definition.name == "tensor_string":
+            for literal in NUL_VALUES:
+                cases.text(f"nul/{literal}/list", f'{{"inputs": [[{literal}, "x"]]}}')
         tensor_requests(cases, definition.tensors, definition.named)
         tensor_value_requests(cases, definition.tensors)
     if definition.name in PROTOCOL:

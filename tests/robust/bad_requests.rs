@@ -448,7 +448,6 @@ fn routes_and_headers() {
         ("GET /", &[]),
         ("GET /nothing", &[]),
         ("GET /../../etc/passwd", &[]),
-        ("POST /invocations/", &[("Content-Type", JSON)]),
         ("GET /invocations%00", &[]),
         ("POST /invocations", &[]),
         ("POST /invocations", &[("Content-Type", "")]),
