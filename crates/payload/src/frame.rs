@@ -238,7 +238,15 @@ impl<'p> Frame<'p> {
         self.claim(self.rows.saturating_mul(new))?;
         let rows = self.rows;
         for data in &mut self.data {
-            if !with_data!(data, values => widened(values, rows, old, new)) {
+            let widened = match data {
+                // pandas' `NaN`, as MLflow's wrapper hands it to the engine.
+                TensorData::Str(texts) if self.plan.observe => {
+                    widen_with(texts, rows, old, new, &"nan".to_owned());
+                    true
+                }
+                data => with_data!(data, values => widened(values, rows, old, new)),
+            };
+            if !widened {
                 return Err(DecodeError::malformed(
                     "records differ in their columns, and the model's input has no missing value",
                 ));
@@ -547,6 +555,9 @@ impl<'p> Frame<'p> {
 
     /// What numpy would infer, against what the engine takes.
     fn check_kinds(&self) -> Result<(), DecodeError> {
+        if self.columns.is_empty() {
+            return Err(DecodeError::model("the data has no columns"));
+        }
         for (tensor, target) in self.plan.targets.iter().enumerate() {
             let columns = self
                 .columns
@@ -578,13 +589,17 @@ fn widened<E: Element>(values: &mut Vec<E>, rows: usize, old: usize, new: usize)
     let Some(missing) = E::missing() else {
         return false;
     };
+    widen_with(values, rows, old, new, &missing);
+    true
+}
+
+fn widen_with<E: Clone>(values: &mut Vec<E>, rows: usize, old: usize, new: usize, missing: &E) {
     let mut wide = Vec::with_capacity(rows * new);
     for row in 0..rows {
         wide.extend_from_slice(&values[row * old..(row + 1) * old]);
         wide.resize((row + 1) * new, missing.clone());
     }
     *values = wide;
-    true
 }
 
 /// Makes one element of each row missing; `false` where the type has no missing value.
