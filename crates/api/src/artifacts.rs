@@ -92,7 +92,6 @@ pub struct CreateMultipartUploadRequest {
     pub path: Option<String>,
     /// How many parts there will be.
     #[serde(
-        alias = "numParts",
         deserialize_with = "optional_int64",
         skip_serializing_if = "Option::is_none"
     )]
@@ -134,7 +133,7 @@ pub struct EndMultipartUploadRequest {
     /// The file on the client's machine, as when the upload began.
     pub path: Option<String>,
     /// Name of the upload, where the store has one.
-    #[serde(alias = "uploadId", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub upload_id: Option<String>,
     /// The parts that were sent.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
@@ -146,7 +145,7 @@ pub struct EndMultipartUploadRequest {
 #[serde(default)]
 pub struct MultipartUploadPart {
     /// Number of the part, from 1.
-    #[serde(alias = "partNumber", deserialize_with = "optional_int64")]
+    #[serde(deserialize_with = "optional_int64")]
     pub part_number: Option<i64>,
     /// The mark that the store answered with.
     pub etag: Option<String>,
@@ -177,10 +176,10 @@ pub struct PresignedArtifactResponse {
 #[serde(default)]
 pub struct PresignedUrlRequest {
     /// The run.
-    #[serde(alias = "runId", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// The logged model.
-    #[serde(alias = "modelId", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
     /// The file, as seen from the root of the run or model.
     pub path: Option<String>,

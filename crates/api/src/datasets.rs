@@ -16,7 +16,7 @@ pub struct Dataset {
     #[serde(deserialize_with = "nullable")]
     pub digest: String,
     /// Kind of the source.
-    #[serde(alias = "sourceType", deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub source_type: String,
     /// Where it came from, often JSON.
     #[serde(deserialize_with = "nullable")]
@@ -45,7 +45,7 @@ pub struct DatasetInput {
 #[serde(default)]
 pub struct ModelInput {
     /// The logged model.
-    #[serde(alias = "modelId", deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub model_id: String,
 }
 
@@ -54,7 +54,7 @@ pub struct ModelInput {
 #[serde(default)]
 pub struct ModelOutput {
     /// The logged model.
-    #[serde(alias = "modelId", deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub model_id: String,
     /// The step at which it was made.
     #[serde(deserialize_with = "int64")]
@@ -126,11 +126,7 @@ pub struct LogModelRequest {
 #[serde(default)]
 pub struct SearchDatasetsRequest {
     /// One to 20 experiments.
-    #[serde(
-        alias = "experimentIds",
-        deserialize_with = "nullable",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub experiment_ids: Vec<String>,
 }
 

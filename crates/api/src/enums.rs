@@ -1,10 +1,15 @@
-//! The enumerations of the API. A request may name a value or give its number; what is no value of
-//! the enumeration counts as not set, as protobuf's JSON mapping has it.
+//! The enumerations of the API: a value has a name and a number, and either may be sent.
+//!
+//! In a response, what is no value of the enumeration counts as not set ([`known`]): newer servers
+//! may have more values. In a request it is an error ([`allowed`]): MLflow's protobuf mapping drops
+//! it and responds 200 as if nothing had been asked.
 
 use std::fmt;
 
-use serde::de::IgnoredAny;
+use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::number::NumberOrText;
 
 macro_rules! enumeration {
     ($(#[$about:meta])* $name:ident { $($(#[$what:meta])* $variant:ident = $number:literal $text:literal,)+ }) => {
@@ -15,6 +20,9 @@ macro_rules! enumeration {
         impl $name {
             /// Every value, in the order of its number.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name of every value, in the same order.
+            pub const NAMES: &'static [&'static str] = &[$($text,)+];
 
             /// The name on the wire.
             pub const fn name(self) -> &'static str {
@@ -50,14 +58,17 @@ macro_rules! enumeration {
         }
 
         impl Enumeration for $name {
+            const NAMES: &'static [&'static str] = Self::NAMES;
             fn of_name(name: &str) -> Option<Self> { Self::from_name(name) }
             fn of_number(number: i64) -> Option<Self> { Self::from_number(number) }
         }
     };
 }
 
-/// What [`known`] reads.
+/// What [`known`] and [`allowed`] read.
 pub(crate) trait Enumeration: Sized {
+    /// The names of all values.
+    const NAMES: &'static [&'static str];
     /// The value with this name.
     fn of_name(name: &str) -> Option<Self>;
     /// The value with this number.
@@ -116,7 +127,32 @@ enumeration! {
     }
 }
 
-/// Reads an enumeration by name or number; anything else is `None`.
+/// Reads an enumeration of a request by name or number; `null` is `None`.
+///
+/// Anything else is serde's error for an unknown variant, which lists the names.
+pub(crate) fn allowed<'de, D, E>(source: D) -> Result<Option<E>, D::Error>
+where
+    D: Deserializer<'de>,
+    E: Enumeration,
+{
+    let (found, text) = match Option::<NumberOrText>::deserialize(source)? {
+        None => return Ok(None),
+        Some(NumberOrText::Integer(number)) => (E::of_number(number), number.to_string()),
+        Some(NumberOrText::Float(number)) => (None, number.to_string()),
+        Some(NumberOrText::Text(text)) => (by_name(&text), text),
+    };
+    match found {
+        Some(value) => Ok(Some(value)),
+        None => Err(D::Error::unknown_variant(&text, E::NAMES)),
+    }
+}
+
+/// The value with this name, or with this number written as a text.
+fn by_name<E: Enumeration>(text: &str) -> Option<E> {
+    E::of_name(text).or_else(|| text.parse().ok().and_then(E::of_number))
+}
+
+/// Reads an enumeration of a response by name or number; anything else is `None`.
 pub(crate) fn known<'de, D, E>(source: D) -> Result<Option<E>, D::Error>
 where
     D: Deserializer<'de>,
@@ -131,9 +167,7 @@ where
     }
     Ok(match Option::<Sent>::deserialize(source)? {
         Some(Sent::Number(number)) => E::of_number(number),
-        Some(Sent::Name(name)) => {
-            E::of_name(&name).or_else(|| name.parse().ok().and_then(E::of_number))
-        }
+        Some(Sent::Name(name)) => by_name(&name),
         Some(Sent::Other(_)) | None => None,
     })
 }
@@ -146,6 +180,36 @@ mod tests {
     struct Sample {
         #[serde(default, deserialize_with = "known")]
         status: Option<RunStatus>,
+    }
+
+    #[derive(Deserialize)]
+    struct Request {
+        #[serde(default, deserialize_with = "allowed")]
+        status: Option<RunStatus>,
+    }
+
+    #[test]
+    fn a_request_with_an_unknown_value_is_refused_with_the_allowed_ones() {
+        for (text, expected) in [
+            (r#"{"status":"FAILED"}"#, Some(RunStatus::Failed)),
+            (r#"{"status":4}"#, Some(RunStatus::Failed)),
+            (r#"{"status":"4"}"#, Some(RunStatus::Failed)),
+            (r#"{"status":null}"#, None),
+            ("{}", None),
+        ] {
+            let request: Request = serde_json::from_str(text).unwrap();
+            assert_eq!(request.status, expected, "{text}");
+        }
+        for value in ["\"SUCCESS\"", "\"finished\"", "\"\"", "99", "4.5", "0"] {
+            let text = format!(r#"{{"status":{value}}}"#);
+            let error = serde_json::from_str::<Request>(&text).err().unwrap();
+            let allowed = "expected one of `RUNNING`, `SCHEDULED`, `FINISHED`, `FAILED`, `KILLED`";
+            assert!(error.to_string().contains(allowed), "{text}: {error}");
+        }
+        for value in ["{}", "[]", "true"] {
+            let text = format!(r#"{{"status":{value}}}"#);
+            assert!(serde_json::from_str::<Request>(&text).is_err(), "{text}");
+        }
     }
 
     #[test]

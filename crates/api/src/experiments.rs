@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::enums::{LifecycleStage, ViewType, known};
+use crate::enums::{LifecycleStage, ViewType, allowed, known};
 use crate::number::{nullable, one_or_many, optional_int64};
 use crate::tags::{SentTag, Tag};
 
@@ -49,7 +49,7 @@ pub struct CreateExperimentRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Root for artifacts; the server chooses one when absent.
-    #[serde(alias = "artifactLocation", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_location: Option<String>,
     /// Tags to begin with.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
@@ -123,30 +123,24 @@ pub struct ExperimentTagRequest {
 pub struct SearchExperimentsRequest {
     /// Page size: 1 to 50,000.
     #[serde(
-        alias = "maxResults",
         deserialize_with = "optional_int64",
         skip_serializing_if = "Option::is_none"
     )]
     pub max_results: Option<i64>,
     /// Token of the page before.
-    #[serde(alias = "pageToken", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub page_token: Option<String>,
     /// MLflow's search grammar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// `key [ASC|DESC]` each.
     #[serde(
-        alias = "orderBy",
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub order_by: Vec<String>,
     /// Which lifecycle stages; the active ones when absent.
-    #[serde(
-        alias = "viewType",
-        deserialize_with = "known",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "allowed", skip_serializing_if = "Option::is_none")]
     pub view_type: Option<ViewType>,
 }
 

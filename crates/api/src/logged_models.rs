@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::enums::{LoggedModelStatus, known};
+use crate::enums::{LoggedModelStatus, allowed, known};
 use crate::metrics::{Metric, Param};
 use crate::number::{nullable, optional_int64};
 use crate::tags::{SentTag, Tag};
@@ -85,10 +85,10 @@ pub struct CreateLoggedModelRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Free text such as the flavor.
-    #[serde(alias = "modelType", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model_type: Option<String>,
     /// The run that logs it.
-    #[serde(alias = "sourceRunId", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source_run_id: Option<String>,
     /// Params to begin with.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
@@ -123,7 +123,7 @@ pub struct FinalizeLoggedModelRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
     /// Its status from now on.
-    #[serde(deserialize_with = "known", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "allowed", skip_serializing_if = "Option::is_none")]
     pub status: Option<LoggedModelStatus>,
 }
 
@@ -141,7 +141,7 @@ pub struct SetLoggedModelTagsRequest {
 #[serde(default)]
 pub struct LogLoggedModelParamsRequest {
     /// The model again, which MLflow's server wants here, too.
-    #[serde(alias = "modelId", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
     /// Params to log.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
@@ -153,10 +153,10 @@ pub struct LogLoggedModelParamsRequest {
 #[serde(default)]
 pub struct DatasetFilter {
     /// Its name.
-    #[serde(alias = "datasetName", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset_name: Option<String>,
     /// Its digest; any when absent.
-    #[serde(alias = "datasetDigest", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset_digest: Option<String>,
 }
 
@@ -165,16 +165,16 @@ pub struct DatasetFilter {
 #[serde(default)]
 pub struct OrderByField {
     /// An attribute, or `metrics.<name>`.
-    #[serde(alias = "fieldName", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub field_name: Option<String>,
     /// Smallest first; yes when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ascending: Option<bool>,
     /// Only points on the dataset of this name.
-    #[serde(alias = "datasetName", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset_name: Option<String>,
     /// Only points on the dataset with this digest.
-    #[serde(alias = "datasetDigest", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset_digest: Option<String>,
 }
 
@@ -196,20 +196,15 @@ pub struct SearchLoggedModelsRequest {
     pub datasets: Vec<DatasetFilter>,
     /// Page size; the server's default is 50.
     #[serde(
-        alias = "maxResults",
         deserialize_with = "optional_int64",
         skip_serializing_if = "Option::is_none"
     )]
     pub max_results: Option<i64>,
     /// In which order; the latest made first when empty.
-    #[serde(
-        alias = "orderBy",
-        deserialize_with = "nullable",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub order_by: Vec<OrderByField>,
     /// Token of the page before, or none for the first page.
-    #[serde(alias = "pageToken", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub page_token: Option<String>,
 }
 

@@ -61,13 +61,13 @@ pub struct SentMetric {
     )]
     pub step: Option<i64>,
     /// The logged model it is of.
-    #[serde(alias = "modelId", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
     /// Name of the dataset it was computed on.
-    #[serde(alias = "datasetName", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset_name: Option<String>,
     /// Digest of that dataset.
-    #[serde(alias = "datasetDigest", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset_digest: Option<String>,
 }
 
@@ -114,13 +114,13 @@ pub struct LogMetricRequest {
     )]
     pub step: Option<i64>,
     /// The logged model it is of.
-    #[serde(alias = "modelId", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
     /// Name of the dataset it was computed on.
-    #[serde(alias = "datasetName", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset_name: Option<String>,
     /// Digest of that dataset.
-    #[serde(alias = "datasetDigest", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset_digest: Option<String>,
 }
 

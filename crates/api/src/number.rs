@@ -5,13 +5,16 @@
 
 use std::fmt;
 
-use serde::de::{Error, Visitor};
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// A JSON number or a JSON string.
-enum NumberOrText {
+pub(crate) enum NumberOrText {
+    /// An integer of 64 bits.
     Integer(i64),
+    /// Any other number.
     Float(f64),
+    /// A text.
     Text(String),
 }
 
@@ -158,17 +161,34 @@ pub fn int64<'de, D: Deserializer<'de>>(source: D) -> Result<i64, D::Error> {
 
 /// Reads a list that a query with one value has as a text.
 pub fn one_or_many<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Sent {
-        One(String),
-        Many(Vec<String>),
+    source.deserialize_any(TextsVisitor)
+}
+
+/// By hand, so that the error says which item is no text.
+struct TextsVisitor;
+
+impl<'de> Visitor<'de> for TextsVisitor {
+    type Value = Vec<String>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of strings")
     }
-    Ok(match Option::<Sent>::deserialize(source)? {
-        None => Vec::new(),
-        Some(Sent::One(one)) => vec![one],
-        Some(Sent::Many(many)) => many,
-    })
+
+    fn visit_unit<E>(self) -> Result<Vec<String>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Vec<String>, E> {
+        Ok(vec![text.to_owned()])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<String>, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(text) = items.next_element()? {
+            texts.push(text);
+        }
+        Ok(texts)
+    }
 }
 
 /// Reads a text that some servers send as a number, such as a model version.
@@ -237,6 +257,34 @@ mod tests {
             r#"{"size":[]}"#,
         ] {
             assert!(sample(text).is_err(), "{text}");
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct Texts {
+        #[serde(deserialize_with = "one_or_many")]
+        ids: Vec<String>,
+    }
+
+    #[test]
+    fn a_list_may_be_a_text_or_null_and_its_items_are_texts() {
+        for (text, expected) in [
+            (r#"{"ids":["1","2"]}"#, vec!["1", "2"]),
+            (r#"{"ids":"1"}"#, vec!["1"]),
+            (r#"{"ids":null}"#, vec![]),
+            (r#"{"ids":[]}"#, vec![]),
+        ] {
+            let texts: Texts = serde_json::from_str(text).unwrap();
+            assert_eq!(texts.ids, expected, "{text}");
+        }
+        for (text, expected) in [
+            (r#"{"ids":[1]}"#, "integer `1`, expected a string"),
+            (r#"{"ids":["1",null]}"#, "null, expected a string"),
+            (r#"{"ids":1}"#, "integer `1`, expected a list of strings"),
+            (r#"{"ids":{}}"#, "map, expected a list of strings"),
+        ] {
+            let error = serde_json::from_str::<Texts>(text).err().unwrap();
+            assert!(error.to_string().contains(expected), "{text}: {error}");
         }
     }
 

@@ -247,19 +247,19 @@ pub struct CreateModelVersionRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The run that logged it.
-    #[serde(alias = "runId", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Tags to begin with.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<SentTag>,
     /// Address of the run on the server that made it.
-    #[serde(alias = "runLink", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub run_link: Option<String>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The logged model.
-    #[serde(alias = "modelId", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
 }
 
@@ -282,7 +282,6 @@ pub struct ModelVersionRequest {
     pub stage: Option<String>,
     /// Whether the other versions of that stage are archived.
     #[serde(
-        alias = "archiveExistingVersions",
         deserialize_with = "optional_bool",
         skip_serializing_if = "Option::is_none"
     )]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::datasets::{RunInputs, RunOutputs};
-use crate::enums::{LifecycleStage, RunStatus, ViewType, known};
+use crate::enums::{LifecycleStage, RunStatus, ViewType, allowed, known};
 use crate::metrics::{Metric, Param};
 use crate::number::{nullable, one_or_many, optional_int64};
 use crate::tags::{SentTag, Tag};
@@ -89,17 +89,16 @@ pub struct RunData {
 #[serde(default)]
 pub struct CreateRunRequest {
     /// The experiment; `0` when absent.
-    #[serde(alias = "experimentId", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub experiment_id: Option<String>,
     /// Who starts it.
-    #[serde(alias = "userId", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
     /// Name for people; the server makes one up when absent.
-    #[serde(alias = "runName", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub run_name: Option<String>,
     /// Milliseconds since the epoch.
     #[serde(
-        alias = "startTime",
         deserialize_with = "optional_int64",
         skip_serializing_if = "Option::is_none"
     )]
@@ -140,17 +139,16 @@ pub struct UpdateRunRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_uuid: Option<String>,
     /// Its status from now on.
-    #[serde(deserialize_with = "known", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "allowed", skip_serializing_if = "Option::is_none")]
     pub status: Option<RunStatus>,
     /// Milliseconds since the epoch.
     #[serde(
-        alias = "endTime",
         deserialize_with = "optional_int64",
         skip_serializing_if = "Option::is_none"
     )]
     pub end_time: Option<i64>,
     /// Its name from now on.
-    #[serde(alias = "runName", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub run_name: Option<String>,
 }
 
@@ -168,7 +166,6 @@ pub struct UpdateRunResponse {
 pub struct SearchRunsRequest {
     /// The experiments to look in; none finds nothing.
     #[serde(
-        alias = "experimentIds",
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
@@ -177,28 +174,22 @@ pub struct SearchRunsRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// Which lifecycle stages; the active ones when absent.
-    #[serde(
-        alias = "runViewType",
-        deserialize_with = "known",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "allowed", skip_serializing_if = "Option::is_none")]
     pub run_view_type: Option<ViewType>,
     /// Page size: 1 to 50,000; 1,000 when absent.
     #[serde(
-        alias = "maxResults",
         deserialize_with = "optional_int64",
         skip_serializing_if = "Option::is_none"
     )]
     pub max_results: Option<i64>,
     /// `key [ASC|DESC]` each.
     #[serde(
-        alias = "orderBy",
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub order_by: Vec<String>,
     /// Token of the page before.
-    #[serde(alias = "pageToken", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub page_token: Option<String>,
 }
 

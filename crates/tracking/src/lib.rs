@@ -10,6 +10,7 @@
 
 mod artifacts;
 mod call;
+mod field_names;
 mod file_answer;
 pub mod garbage;
 mod graphql;

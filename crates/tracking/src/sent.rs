@@ -1,16 +1,19 @@
 //! What a request says: a JSON body or a query, read into its wire type.
 //!
-//! Reading is tolerant in MLflow's way: unknown fields are nothing, a body may be JSON within a JSON
-//! string, no body is an empty one. A field of the wrong type is named with its value.
+//! Reading is tolerant in MLflow's way: unknown fields are nothing, fields have both of protobuf's
+//! spellings, a body may be JSON within a JSON string, no body is an empty one. A field of the wrong
+//! type is named with its value.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use mlrs_store::StoreError;
-use mlrs_store::rules::values::wrong_type;
+use mlrs_store::rules::values::{invalid, wrong_type};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 use url::form_urlencoded;
+
+use crate::field_names::{BothSpellings, TOO_MANY, is_json_name};
 
 /// Checks that a body that is to be JSON says so; MLflow asks it of POST and PUT.
 ///
@@ -52,15 +55,17 @@ pub(crate) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     }
 }
 
+/// Bytes of a body that is read again to show the value that was refused.
+const SHOWN: usize = 1 << 20;
+
 const NO_OBJECT: &str = "The request body must be a JSON object";
 
 fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, StoreError> {
-    // A list would be read as the fields in their order.
     if text.first() == Some(&b'[') {
         return Err(StoreError::invalid(NO_OBJECT));
     }
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let error = match serde_path_to_error::deserialize(&mut reader) {
+    let error = match serde_path_to_error::deserialize(BothSpellings(&mut reader)) {
         Ok(request) => match reader.end() {
             Ok(()) => return Ok(request),
             Err(error) => return Err(not_json(&error)),
@@ -69,6 +74,17 @@ fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, StoreError> {
     };
     if !error.inner().is_data() {
         return Err(not_json(error.inner()));
+    }
+    let path = error.path();
+    if error.inner().to_string().starts_with(TOO_MANY) {
+        return Err(StoreError::invalid(format!(
+            "Invalid value for parameter '{path}' supplied: {TOO_MANY}."
+        )));
+    }
+    if text.len() > SHOWN {
+        return Err(StoreError::invalid(format!(
+            "Invalid value for parameter '{path}' supplied"
+        )));
     }
     // Read again, slowly, to show the value that was refused.
     let whole: Value = serde_json::from_slice(text).map_err(|error| not_json(&error))?;
@@ -99,7 +115,7 @@ pub(crate) fn query<T: DeserializeOwned>(query: &str) -> Result<T, StoreError> {
 /// # Errors
 /// When a field has the wrong type.
 pub(crate) fn value<T: DeserializeOwned>(whole: &Value) -> Result<T, StoreError> {
-    serde_path_to_error::deserialize(whole).map_err(|error| refused(whole, &error))
+    serde_path_to_error::deserialize(BothSpellings(whole)).map_err(|error| refused(whole, &error))
 }
 
 fn not_json(error: &serde_json::Error) -> StoreError {
@@ -112,27 +128,69 @@ fn refused(whole: &Value, error: &serde_path_to_error::Error<serde_json::Error>)
         .strip_prefix("duplicate field `")
         .and_then(|rest| rest.split('`').next())
     {
-        return StoreError::invalid(format!(
-            "Request specifies '{field}' twice, perhaps also in another spelling; provide only one of them."
-        ));
+        return twice(whole, error.path(), field);
     }
     let path = error.path().to_string();
-    match at(whole, error.path()) {
-        Some(found) if path != "." => wrong_type(found, &path),
-        _ => StoreError::invalid(NO_OBJECT),
+    let found = match at(whole, error.path()).last() {
+        Some(Some(found)) if path != "." => *found,
+        _ => return StoreError::invalid(NO_OBJECT),
+    };
+    if let Some((_, allowed)) = message
+        .strip_prefix("unknown variant `")
+        .and_then(|rest| rest.rsplit_once("`, expected "))
+    {
+        // The names end with a backtick; a place in the text may follow.
+        let names = allowed.rfind('`').map_or(allowed, |end| &allowed[..=end]);
+        return invalid(found, &path, &format!("expected {names}."));
+    }
+    let refused = wrong_type(found, &path);
+    match found {
+        Value::Number(_) | Value::Bool(_) if message.contains("expected a string") => {
+            StoreError::invalid(format!("{refused} It must be a string: \"{found}\"."))
+        }
+        _ => refused,
     }
 }
 
-fn at<'a>(whole: &'a Value, path: &Path) -> Option<&'a Value> {
-    let mut found = whole;
+/// A field that is there twice; MLflow has words for it where the spellings differ.
+fn twice(whole: &Value, path: &Path, field: &str) -> StoreError {
+    let other_spelling = at(whole, path).into_iter().flatten().find_map(|found| {
+        let object = found
+            .as_object()
+            .filter(|object| object.contains_key(field))?;
+        let mut names = object.keys();
+        names.find(|name| *name != field && is_json_name(field, name))
+    });
+    StoreError::invalid(match other_spelling {
+        Some(other) => {
+            format!("Request specifies both '{field}' and '{other}'; provide only one of them.")
+        }
+        None => format!("Request specifies '{field}' twice; provide it only once."),
+    })
+}
+
+/// What is at each step of a path, from the whole on.
+fn at<'a>(whole: &'a Value, path: &Path) -> Vec<Option<&'a Value>> {
+    let mut steps = vec![Some(whole)];
+    let mut found = Some(whole);
     for segment in path {
-        found = match segment {
-            Segment::Map { key } => found.get(key)?,
-            Segment::Seq { index } => found.get(index)?,
-            _ => return None,
-        };
+        found = found.and_then(|found| match segment {
+            Segment::Map { key } => field(found, key),
+            Segment::Seq { index } => found.get(index),
+            _ => None,
+        });
+        steps.push(found);
     }
-    Some(found)
+    steps
+}
+
+/// The value of a field in either spelling.
+fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    object.get(name).or_else(|| {
+        let mut fields = object.as_object()?.iter();
+        let found = fields.find(|(sent, _)| is_json_name(name, sent));
+        found.map(|(_, value)| value)
+    })
 }
 
 #[cfg(test)]
@@ -181,18 +239,57 @@ mod tests {
             )
         );
         assert!(refusal("[1]").contains("must be a JSON object"));
+        let listed = body::<LogBatchRequest>(br#"{"run_id":"r","metrics":[["key",1.0,2]]}"#);
+        assert!(listed.unwrap_err().to_string().contains("'metrics[0]'"));
         assert!(refusal("{").contains("not valid JSON"));
         assert!(refusal("{} x").contains("not valid JSON"));
     }
 
     #[test]
     fn a_field_in_two_spellings_is_refused() {
-        let text = r#"{"model_id":"a","modelId":"b"}"#;
+        for text in [
+            r#"{"model_id":"a","modelId":"b"}"#,
+            r#"{"modelId":"a","model_id":null}"#,
+        ] {
+            assert_eq!(
+                refusal(text),
+                "Request specifies both 'model_id' and 'modelId'; provide only one of them."
+            );
+        }
+        let batch = r#"{"metrics":[{},{"model_id":"a","modelId":"b"}]}"#;
+        let error = body::<LogBatchRequest>(batch.as_bytes()).unwrap_err();
         assert!(
-            refusal(text).contains("'model_id' twice"),
-            "{}",
-            refusal(text)
+            error.to_string().contains("both 'model_id' and 'modelId'"),
+            "{error}"
         );
+        assert_eq!(
+            refusal(r#"{"key":"a","key":"b"}"#),
+            "Request specifies 'key' twice; provide it only once."
+        );
+    }
+
+    #[test]
+    fn a_value_of_no_enumeration_is_refused_with_the_allowed_ones() {
+        let search = body::<SearchRunsRequest>(br#"{"runViewType":"ACTIVE"}"#);
+        assert_eq!(
+            search.unwrap_err().to_string(),
+            "Invalid value \"ACTIVE\" for parameter 'run_view_type' supplied: expected one of \
+             `ACTIVE_ONLY`, `DELETED_ONLY`, `ALL`."
+        );
+        assert!(query::<SearchRunsRequest>("run_view_type=7").is_err());
+    }
+
+    #[test]
+    fn a_number_in_the_place_of_a_text_is_answered_with_the_text() {
+        let search = body::<SearchRunsRequest>(br#"{"experiment_ids":["0",1]}"#);
+        let error = search.unwrap_err().to_string();
+        assert!(
+            error.contains("1 for parameter 'experiment_ids[1]'"),
+            "{error}"
+        );
+        assert!(error.ends_with("It must be a string: \"1\"."), "{error}");
+        assert!(refusal(r#"{"run_id":5}"#).ends_with("It must be a string: \"5\"."));
+        assert!(!refusal(r#"{"run_id":{}}"#).contains("It must be"));
     }
 
     #[test]
