@@ -1,7 +1,7 @@
 //! Where artifacts are: addresses put together, and those that are refused.
 
 use mlrs_api::endpoints::LIST_PROXIED_ARTIFACTS;
-use url::Url;
+use percent_encoding::percent_decode_str;
 
 use crate::error::StoreError;
 use crate::rules::hosts::HostPolicy;
@@ -24,15 +24,15 @@ pub fn scheme_of(uri: &str) -> Option<String> {
 /// When it names a host that is not taken, another run, a fragment or a step back, or is too long.
 pub fn check_root(uri: &str, hosts: &HostPolicy) -> Result<(), StoreError> {
     let refused = |reason: &str| Err(StoreError::invalid(reason.to_owned()));
-    if scheme_of(uri).is_some()
-        && let Ok(url) = Url::parse(uri)
-    {
-        if url.fragment().is_some() || url.path().contains(';') {
-            return refused("'artifact_location' URL can't include fragments or params.");
-        }
-        if url.query().is_some_and(|query| query.contains("..")) {
-            return refused("Invalid query string");
-        }
+    // Python's parser leaves these out before it looks.
+    let plain = uri.trim_start_matches(|letter| letter <= ' ');
+    let plain = plain.replace(['\t', '\r', '\n'], "");
+    let parts = UriParts::of(&plain);
+    if !parts.fragment.is_empty() || !parts.params.is_empty() {
+        return refused("'artifact_location' URL can't include fragments or params.");
+    }
+    if steps_back(parts.query) {
+        return refused("Invalid query string");
     }
     hosts.check_field(uri, "artifact_location")?;
     if uri.starts_with("runs:") {
@@ -50,6 +50,72 @@ pub fn check_root(uri: &str, hosts: &HostPolicy) -> Result<(), StoreError> {
         ));
     }
     Ok(())
+}
+
+/// The parts of a URI as Python's `urllib.parse.urlparse` finds them, by which MLflow decides.
+struct UriParts<'a> {
+    /// Everything before `params`: scheme, host and path.
+    place: &'a str,
+    /// The scheme as it is written; empty for a path.
+    scheme: &'a str,
+    /// What follows the first `;` of the last segment, for schemes that have such parameters.
+    params: &'a str,
+    /// What follows the first `?`.
+    query: &'a str,
+    /// What follows the first `#`.
+    fragment: &'a str,
+}
+
+impl<'a> UriParts<'a> {
+    /// Schemes whose last segment may have parameters: `uses_params` of `urllib.parse`. An address
+    /// without a scheme may have them as well.
+    const WITH_PARAMS: [&'static str; 14] = [
+        "", "ftp", "hdfs", "prospero", "http", "https", "shttp", "rtsp", "rtspu", "sip", "sips",
+        "mms", "sftp", "tel",
+    ];
+
+    fn of(uri: &'a str) -> Self {
+        let is_scheme = |scheme: &&str| {
+            scheme.starts_with(|letter: char| letter.is_ascii_alphabetic())
+                && scheme
+                    .chars()
+                    .all(|other| other.is_ascii_alphanumeric() || matches!(other, '+' | '-' | '.'))
+        };
+        let scheme = uri.split_once(':').map(|(scheme, _)| scheme);
+        let scheme = scheme.filter(is_scheme).unwrap_or_default();
+        let (rest, fragment) = uri.split_once('#').unwrap_or((uri, ""));
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let segment = rest.rfind('/').map_or(0, |slash| slash + 1);
+        // A host has no parameters.
+        let is_host = rest[..segment].ends_with("//") && rest[..segment].len() <= scheme.len() + 3;
+        let lower = scheme.to_ascii_lowercase();
+        let takes_params = !is_host && Self::WITH_PARAMS.contains(&lower.as_str());
+        let params = rest[segment..].find(';').filter(|_| takes_params);
+        let (place, params) = match params {
+            Some(start) => (&rest[..segment + start], &rest[segment + start + 1..]),
+            None => (rest, ""),
+        };
+        Self {
+            place,
+            scheme,
+            params,
+            query,
+            fragment,
+        }
+    }
+}
+
+/// Whether a query has `..` in it once it is decoded, however often it was encoded.
+fn steps_back(query: &str) -> bool {
+    let mut query = query.to_owned();
+    for _ in 0..10 {
+        let decoded = percent_decode_str(&query).decode_utf8_lossy().into_owned();
+        if decoded == query {
+            break;
+        }
+        query = decoded;
+    }
+    query.contains("..")
 }
 
 /// The path within the artifact proxy of a tracking server that an address means, if it is one of
@@ -99,9 +165,15 @@ fn parts(uri: &str) -> Option<(String, String, Vec<String>)> {
     ))
 }
 
-/// `uri` with more parts of its path; a query or fragment stays at the end.
+/// `uri` with more parts of its path; parameters, a query and a fragment stay at the end. In a path
+/// without a scheme nothing is one of these.
 pub fn append(uri: &str, parts: &[&str]) -> String {
-    let end = uri.find(['?', '#']).unwrap_or(uri.len());
+    let known = UriParts::of(uri);
+    let end = if known.scheme.is_empty() {
+        uri.len()
+    } else {
+        known.place.len()
+    };
     let (path, rest) = uri.split_at(end);
     let mut joined = path.to_owned();
     for part in parts {
@@ -126,10 +198,30 @@ mod tests {
             "runs:/r/x",
             "s3://box/x#f",
             "s3://box/x?a=../b",
+            "s3://box/x?a=%252e%252e/b",
+            "/srv/x?a=..",
+            "/srv/x#f",
+            "/srv/x;p",
+            "x;p",
+            "/srv/a;b;c",
+            "\n/srv/x#f",
         ] {
             assert!(check(refused).is_err(), "{refused}");
         }
-        for taken in ["s3://box/x", "mlflow-artifacts:/x", "/srv/x"] {
+        for taken in [
+            "s3://box/x",
+            "mlflow-artifacts:/x",
+            "/srv/x",
+            "s3://box/x;p",
+            "s3://box;p/x",
+            "file:///srv/x;p",
+            "mlflow-artifacts:/x;p",
+            "dbfs:/x;p",
+            "/srv/a;b/c",
+            "/srv/x;",
+            "/srv/x#",
+            "/srv/x?a=b",
+        ] {
             check(taken).unwrap();
         }
         assert!(check(&format!("s3://box/{}", "x".repeat(3000))).is_err());
@@ -177,6 +269,15 @@ mod tests {
             ("/var/runs/", "/var/runs/1/a"),
             ("./mlruns", "./mlruns/1/a"),
             ("dbfs:/x?y=z#f", "dbfs:/x/1/a?y=z#f"),
+            ("s3://box/p;x", "s3://box/p;x/1/a"),
+            ("s3://box/a;b;c/", "s3://box/a;b;c/1/a"),
+            ("s3://box;x/y", "s3://box;x/y/1/a"),
+            ("ftp://h/x;p", "ftp://h/x/1/a;p"),
+            ("ftp://h;x", "ftp://h;x/1/a"),
+            ("/a;b/c", "/a;b/c/1/a"),
+            ("/a;", "/a;/1/a"),
+            ("/a?b=c", "/a?b=c/1/a"),
+            ("/a#b", "/a#b/1/a"),
         ] {
             assert_eq!(append(uri, &["1", "a"]), expected);
         }
