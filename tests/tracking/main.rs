@@ -30,6 +30,7 @@ mod garbage;
 mod hostile;
 mod imported;
 mod killed;
+mod large_values;
 mod object_store;
 mod pages;
 mod registry_commands;

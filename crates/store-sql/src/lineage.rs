@@ -5,6 +5,7 @@ use mlrs_api::Tag;
 use mlrs_api::datasets::{Dataset, DatasetInput, DatasetSummary, ModelInput, ModelOutput};
 use mlrs_store::rules::limits;
 use mlrs_store::rules::lineage::HISTORY_TAG;
+use mlrs_store::rules::values::{Truncate, tag_value};
 use mlrs_store::{LineageStore, StoreError};
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -150,13 +151,7 @@ fn add_to_history(
     let mut history = known.unwrap_or_default();
     history.push(model.clone());
     let text = Json::from(history).to_string();
-    if text.chars().count() > limits::RUN_TAG_VALUE {
-        return Err(StoreError::invalid(format!(
-            "The run has logged so many models that the tag '{HISTORY_TAG}' would exceed the \
-             maximum length of {} characters",
-            limits::RUN_TAG_VALUE
-        )));
-    }
+    let text = tag_value(HISTORY_TAG, text, Truncate::Cut)?;
     log::put_tags(connection, run_id, &[Tag::new(HISTORY_TAG, text)])
 }
 

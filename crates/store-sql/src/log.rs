@@ -5,10 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use mlrs_api::Tag;
 use mlrs_api::metrics::{Metric, Param};
+use mlrs_store::rules::limits;
 use mlrs_store::rules::metrics::RUN_NAME_TAG;
 use mlrs_store::{Batch, ParamChange, StoreError};
 
-use crate::connection::{Connection, Value, all, first};
+use crate::connection::{Connection, Dialect, Value, all, first};
 use crate::runs;
 use crate::statement::Statement;
 
@@ -264,6 +265,9 @@ pub(crate) fn put_tags(
     if tags.is_empty() {
         return Ok(());
     }
+    if connection.dialect() == Dialect::Postgres {
+        tags.iter().try_for_each(check_column)?;
+    }
     connection.execute_rows(
         "INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?) \
          ON CONFLICT (key, run_uuid) DO UPDATE SET value = excluded.value",
@@ -279,6 +283,19 @@ pub(crate) fn put_tags(
         )?;
     }
     Ok(())
+}
+
+/// Checks that a value fits its column, to which PostgreSQL holds; only JSON is longer.
+fn check_column(tag: &Tag) -> Result<(), StoreError> {
+    let limit = limits::RUN_TAG_VALUE;
+    if tag.value.len() <= limit || tag.value.chars().count() <= limit {
+        return Ok(());
+    }
+    Err(StoreError::invalid(format!(
+        "The value of the tag '{}' has more than {limit} characters, which is the length of its \
+         column in PostgreSQL. It is JSON, which is not cut; the value from before is unchanged.",
+        tag.key
+    )))
 }
 
 /// The last tag of each key, in the order of keys.

@@ -4,8 +4,11 @@
 pub const KEY: usize = 250;
 /// Characters of a param's value; longer ones are cut.
 pub const PARAM_VALUE: usize = 6000;
-/// Characters of a run tag's value; longer ones are cut.
+/// Characters of a run tag's value; longer ones are cut. The column takes as many, and PostgreSQL
+/// holds to it.
 pub const RUN_TAG_VALUE: usize = 8000;
+/// Characters of a run tag's value that is JSON, which is never cut.
+pub const JSON_TAG_VALUE: usize = 1_000_000;
 /// Characters of an experiment tag's value.
 pub const EXPERIMENT_TAG_VALUE: usize = 20_000;
 /// Characters of an experiment's name. The column takes 256, and PostgreSQL holds to it.

@@ -14,7 +14,8 @@ use crate::error::StoreError;
 use crate::rules::limits;
 use crate::rules::runs::run_id_of;
 use crate::rules::values::{
-    Path, Truncate, check_key_at, invalid, missing, present, required, required_at, within,
+    Path, Truncate, check_key_at, invalid, missing, present, required, required_at, tag_value,
+    within,
 };
 use crate::search::page_token;
 use crate::traits::{Batch, MetricQuery};
@@ -230,7 +231,7 @@ fn tag(key: String, value: String, path: Path<'_>, truncate: Truncate) -> Result
     check_key_at(&key, path, "key")?;
     Ok(Tag {
         key: within(&path.of("key"), limits::KEY, key, Truncate::Refuse)?,
-        value: within(&path.of("value"), limits::RUN_TAG_VALUE, value, truncate)?,
+        value: tag_value(&path.of("value"), value, truncate)?,
     })
 }
 

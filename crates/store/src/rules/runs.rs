@@ -7,7 +7,9 @@ use uuid::Uuid;
 use crate::error::StoreError;
 use crate::rules::experiments::page_size;
 use crate::rules::metrics::RUN_NAME_TAG;
-use crate::rules::values::{Truncate, parse_experiment_id, required, within, wrong_type};
+use crate::rules::values::{
+    Truncate, parse_experiment_id, required, tag_value, within, wrong_type,
+};
 use crate::rules::{limits, names};
 use crate::search::{RunSearch, page_token, runs};
 use crate::traits::{NewRun, RunUpdate};
@@ -66,7 +68,7 @@ pub fn create(request: CreateRunRequest, truncate: Truncate) -> Result<NewRun, S
 fn first_tag(tag: Tag, truncate: Truncate) -> Result<Tag, StoreError> {
     Ok(Tag {
         key: within("key", limits::KEY, tag.key, Truncate::Refuse)?,
-        value: within("value", limits::RUN_TAG_VALUE, tag.value, truncate)?,
+        value: tag_value("value", tag.value, truncate)?,
     })
 }
 

@@ -1,8 +1,10 @@
 //! Single values: required ones, ids, lengths, keys.
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::error::StoreError;
+use crate::rules::limits;
 
 /// What becomes of values that are too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +143,28 @@ pub fn within(
     }
 }
 
+/// The value of a tag of a run within its length: a text is cut, JSON is not.
+///
+/// MLflow cuts both. Its clients keep lists in tags (`mlflow.loggedArtifacts`,
+/// `mlflow.log-model.history`), which they read before they add to them, and half a list is none:
+/// from then on every call that adds to it fails.
+///
+/// # Errors
+/// When it is too long and not to be cut.
+pub fn tag_value(what: &str, text: String, truncate: Truncate) -> Result<String, StoreError> {
+    let limit = limits::RUN_TAG_VALUE;
+    if truncate == Truncate::Cut && text.len() > limit && is_json(&text) {
+        return within(what, limits::JSON_TAG_VALUE, text, Truncate::Refuse);
+    }
+    within(what, limit, text, truncate)
+}
+
+/// Whether a text is a list, an object or a text in JSON.
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with(['[', '{', '"'])
+        && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
 /// Checks the key of a metric, param or tag: its characters, and that it reads as one path.
 ///
 /// # Errors
@@ -258,6 +282,24 @@ mod tests {
             error.to_string(),
             "'key' exceeds the maximum length of 3 characters"
         );
+    }
+
+    #[test]
+    fn a_tag_that_is_json_is_not_cut() {
+        let kept = |text: &str| tag_value("value", text.to_owned(), Truncate::Cut);
+        let item = r#"{"path":"a.json","type":"table"}"#;
+        let long = vec![item; 300].join(",");
+        for json in [format!("[{long}]"), format!(" {{\"a\":[{long}]}} ")] {
+            assert_eq!(kept(&json).unwrap(), json);
+            let refused = tag_value("value", json, Truncate::Refuse).unwrap_err();
+            assert!(refused.to_string().contains("maximum length of 8000"));
+        }
+        for text in [format!("[{long}"), long.clone(), "1".repeat(8001)] {
+            assert_eq!(kept(&text).unwrap().len(), 8000);
+        }
+        let endless = format!("[{}]", vec![item; 40_000].join(","));
+        let refused = kept(&endless).unwrap_err().to_string();
+        assert!(refused.contains("maximum length of 1000000"), "{refused}");
     }
 
     #[test]
