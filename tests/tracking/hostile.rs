@@ -151,6 +151,7 @@ fn names(table: &mut Table) {
     let long = "n".repeat(1001);
     for name in [
         json!(""),
+        json!(" \t"),
         json!(null),
         json!(17),
         json!(["a"]),

@@ -125,7 +125,13 @@ pub(crate) fn page_size(asked: Option<i64>) -> Result<u64, StoreError> {
     Ok(size as u64)
 }
 
+/// MLflow takes a name of blanks, which no list and no search shows.
 fn checked_name(name: &str) -> Result<String, StoreError> {
+    if name.trim().is_empty() {
+        return Err(StoreError::invalid(format!(
+            "Invalid experiment name: '{name}'. It must have a character that is not blank."
+        )));
+    }
     within(
         "name",
         limits::EXPERIMENT_NAME,
