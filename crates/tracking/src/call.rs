@@ -236,13 +236,16 @@ pub(crate) async fn finish(
     response
 }
 
+/// Reads what a request asks for. The parameters of a GET are its query; without one they may be its
+/// body, as with MLflow.
 async fn read<T: DeserializeOwned>(
     state: &TrackingState,
     head: &Parts,
     sent: axum::body::Body,
 ) -> Result<(T, Option<Permit>), Refused> {
-    if head.method == Method::GET || head.method == Method::HEAD {
-        return Ok((sent::query(head.uri.query().unwrap_or_default())?, None));
+    let query = head.uri.query().unwrap_or_default();
+    if head.method == Method::HEAD || (head.method == Method::GET && !query.is_empty()) {
+        return Ok((sent::query(query)?, None));
     }
     if let Err(error) = sent::check_content_type(&head.method, &head.headers) {
         body::discard(&head.headers, sent).await;
