@@ -1,5 +1,6 @@
 //! `mlrs server`: tracking over MLflow's REST API.
 
+mod limits;
 mod refused;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::failure::hinted;
 use crate::logging::{self, LogArguments};
 use crate::output;
 use crate::serve::cores;
+use limits::LimitArguments;
 use refused::RefusedArguments;
 
 /// Where experiments have their artifacts that name no place, unless it is said.
@@ -102,6 +104,8 @@ pub(crate) struct Arguments {
         value_parser = clap::value_parser!(u32).range(1..=604_800)
     )]
     address_seconds: u32,
+    #[command(flatten)]
+    limits: LimitArguments,
     #[command(flatten)]
     graphql: GraphqlArguments,
     #[command(flatten)]
@@ -358,6 +362,8 @@ async fn serve(arguments: &Arguments, started: Instant, ending: Ending) -> anyho
         },
         download_seconds: arguments.address_seconds,
         transfers: descriptors.transfers,
+        body_bytes: arguments.limits.body_limit,
+        bytes_in_flight: arguments.limits.bytes_in_flight,
         ..TrackingSettings::default()
     };
     let artifacts = arguments.artifacts.open()?;

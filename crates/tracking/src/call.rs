@@ -8,8 +8,8 @@ use axum::extract::{RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::Method;
 use http::request::Parts;
+use http::{Method, StatusCode};
 use mlrs_http::{ApiError, BodyError, EndpointAnswers, ErrorCode, Permit, RequestId, answer, body};
 use mlrs_store::StoreError;
 use serde::Serialize;
@@ -252,6 +252,19 @@ async fn read<T: DeserializeOwned>(
         return Err(error.into());
     }
     let read = body::read(&head.headers, sent, state.limits(), state.budget()).await;
-    let admitted = read.map_err(|error| Refused::Http(error.into()))?;
+    let admitted = read.map_err(|error| Refused::Http(of_body(error)))?;
     Ok((sent::body(&admitted.bytes)?, Some(admitted.permit)))
+}
+
+/// What a client is told of a body that is not read. One that is too long is MLflow's
+/// `INVALID_PARAMETER_VALUE`, as its own limits on requests are.
+fn of_body(error: BodyError) -> ApiError {
+    match error {
+        BodyError::TooLarge { .. } => ApiError::new(
+            ErrorCode::InvalidParameterValue,
+            format!("{error}; the server's option --body-limit sets this limit"),
+        )
+        .with_status(StatusCode::PAYLOAD_TOO_LARGE),
+        other => other.into(),
+    }
 }

@@ -38,11 +38,14 @@ pub struct TrackingSettings {
 }
 
 impl Default for TrackingSettings {
-    /// 16 MiB a body, 256 MiB together, 30 s to receive; values are cut, any source is taken;
+    /// 128 MiB a body, 256 MiB together, 30 s to receive; values are cut, any source is taken;
     /// addresses are good for 5 min; 256 artifacts are sent at the same time.
+    ///
+    /// MLflow's longest value is the profile of a dataset: 16,777,215 characters, each of them up to
+    /// six bytes as Python writes JSON (`\u00e4`).
     fn default() -> Self {
         Self {
-            body_bytes: 16 << 20,
+            body_bytes: 128 << 20,
             bytes_in_flight: 256 << 20,
             read_timeout: Duration::from_secs(30),
             truncate: Truncate::Cut,
