@@ -135,8 +135,13 @@ fn a_store_that_fails_is_told_as_such() {
         client.send("PUT", &url, None, Some(b"content")).unwrap()
     };
     let refused = put(&absent);
-    assert!(refused.status >= 400, "{refused:?}");
-    assert!(refused.body.contains("error_code"), "{refused:?}");
+    assert_eq!(refused.status, 404, "{refused:?}");
+    assert!(
+        refused
+            .body
+            .contains("The bucket or container of the artifact store does not exist"),
+        "{refused:?}"
+    );
 
     let bucket = ["--artifacts-destination", "s3://box/team"];
     let server = MlrsServer::start_with(&bucket, &s3.variables()).unwrap();

@@ -94,6 +94,18 @@ impl ObjectArtifacts {
         }
     }
 
+    /// What an error means of a write: what is not found there is the bucket.
+    pub(crate) fn not_written(&self, path: &ArtifactPath, error: Error) -> StoreError {
+        match error {
+            Error::NotFound { .. } => StoreError::NoBucket {
+                path: path.clone(),
+                store: self.location.to_string(),
+                source: Box::new(error),
+            },
+            other => self.failed(path, other),
+        }
+    }
+
     /// The path below the prefix of this store that a listed key has.
     fn below_prefix(&self, key: &Key) -> Result<Option<ArtifactPath>, StoreError> {
         let path = ArtifactPath::parse(key.as_ref()).map_err(|source| StoreError::HostilePath {
@@ -214,12 +226,14 @@ impl ObjectArtifacts {
             let Some(piece) = content.next().await else {
                 let size = small.len() as u64;
                 let put = self.store.put(&key, small.into()).await;
-                return put.map(|_| size).map_err(|error| self.failed(path, error));
+                return put
+                    .map(|_| size)
+                    .map_err(|error| self.not_written(path, error));
             };
             small.extend_from_slice(&piece.map_err(broken)?);
         }
         let upload = self.store.put_multipart(&key).await;
-        let upload = upload.map_err(|error| self.failed(path, error))?;
+        let upload = upload.map_err(|error| self.not_written(path, error))?;
         let mut writer = WriteMultipart::new_with_chunk_size(upload, PIECE);
         let mut size = small.len() as u64;
         writer.put(small.into());
@@ -232,7 +246,7 @@ impl ObjectArtifacts {
                     continue;
                 }
                 (Err(source), _) => broken(source),
-                (_, Err(error)) => self.failed(path, error),
+                (_, Err(error)) => self.not_written(path, error),
             };
             if let Err(error) = writer.abort().await {
                 tracing::warn!(%error, "pieces of an upload could not be removed");
@@ -242,7 +256,7 @@ impl ObjectArtifacts {
         let finished = writer.finish().await;
         finished
             .map(|_| size)
-            .map_err(|error| self.failed(path, error))
+            .map_err(|error| self.not_written(path, error))
     }
 
     async fn remove(&self, path: &ArtifactPath) -> Result<(), StoreError> {

@@ -336,7 +336,7 @@ impl MultipartUploads for ObjectArtifacts {
                 Error::PermissionDenied { .. } if signing.protocol == Protocol::Azure => {
                     self.cannot(path, "uploaded in parts")
                 }
-                other => self.failed(path, other),
+                other => self.not_written(path, other),
             })
         })
     }

@@ -246,6 +246,17 @@ pub enum StoreError {
         #[source]
         source: object_store::Error,
     },
+    /// The bucket or container of the store does not exist.
+    #[error("`{path}` was not written: there is no bucket or container `{store}`")]
+    NoBucket {
+        /// Path from the root of the store.
+        path: ArtifactPath,
+        /// The root.
+        store: String,
+        /// What the store said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// There is no upload in parts with this id.
     #[error("no such upload in parts of `{path}` in `{store}`")]
     NoSuchUpload {
@@ -292,7 +303,9 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Server { source, .. } | Self::NotWritten { source, .. } => source.hint(),
-            Self::Denied { store, .. } | Self::ObjectStore { store, .. } => {
+            Self::Denied { store, .. }
+            | Self::ObjectStore { store, .. }
+            | Self::NoBucket { store, .. } => {
                 let scheme = store.split(':').next().unwrap_or_default();
                 Some(match scheme {
                     "s3" => "check the name of the bucket, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, \

@@ -116,6 +116,15 @@ fn of_artifacts(error: &AccessError, id: Option<&RequestId>) -> ApiError {
             ErrorCode::InvalidParameterValue,
             format!("Invalid artifact path: '{path}'. The name '{name}' is reserved."),
         ),
+        AccessError::Store(Store::NoBucket { path, .. }) => {
+            log(error, id);
+            ApiError::new(
+                ErrorCode::ResourceDoesNotExist,
+                format!(
+                    "The bucket or container of the artifact store does not exist, so '{path}' was not written"
+                ),
+            )
+        }
         AccessError::Store(Store::NoSuchUpload { path, .. }) => ApiError::new(
             ErrorCode::ResourceDoesNotExist,
             format!("No such multipart upload of '{path}'"),
