@@ -21,7 +21,7 @@ use crate::artifacts::AccessError;
 use crate::state::TrackingState;
 
 /// Extensions that are shown as text, whatever else they are; also whole names.
-const TEXT: [&str; 27] = [
+const TEXT: [&str; 28] = [
     "txt",
     "log",
     "err",
@@ -49,6 +49,7 @@ const TEXT: [&str; 27] = [
     "MLmodel",
     "mlmodel",
     "MLproject",
+    "mlproject",
 ];
 
 /// What may stand in a file name of a header as it is (RFC 5987, `attr-char`).
@@ -401,7 +402,9 @@ mod tests {
 
     #[test]
     fn texts_are_shown_as_text() {
-        assert_eq!(media_type("MLmodel"), "text/plain; charset=utf-8");
+        for name in ["MLmodel", "MLproject", "mlproject", "a.MLmodel"] {
+            assert_eq!(media_type(name), "text/plain; charset=utf-8", "{name}");
+        }
         assert_eq!(media_type("a.json"), "text/plain; charset=utf-8");
         assert_eq!(media_type("a.png"), "image/png");
         assert_eq!(media_type("a.pkl"), "application/octet-stream");
