@@ -28,6 +28,16 @@ fn an_address_that_cannot_be_had_is_an_error() {
     );
 }
 
+#[test]
+fn a_filter_of_logs_that_is_none_is_named_with_its_variable() {
+    let mut terminal = Terminal::new();
+    let ended = terminal.run("serve iris --port 0 --log-level a/b");
+    assert_eq!(ended.code, 1);
+    for told in ["`a/b`", "--log-level", "MLRS_LOG"] {
+        assert!(ended.errors.contains(told), "{told}: {}", ended.errors);
+    }
+}
+
 /// Starts a server, and gives what it says until it is ready, apart from times and ports.
 fn said(terminal: &Terminal, words: &str) -> (Running, String) {
     let (out, errors) = (terminal.path("out"), terminal.path("errors"));

@@ -2,6 +2,9 @@
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::failure::hinted;
 
 /// How to log.
 #[derive(Clone, Debug, Args)]
@@ -28,7 +31,7 @@ enum LogFormat {
 /// # Errors
 /// When the filter is no filter.
 pub(crate) fn start(arguments: &LogArguments) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&arguments.log_level)?;
+    let filter = filter(&arguments.log_level)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -48,6 +51,25 @@ pub(crate) fn start(arguments: &LogArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The filter that a text means. A word that is no level would be a target of which everything is
+/// logged, and of all others nothing.
+fn filter(text: &str) -> anyhow::Result<EnvFilter> {
+    let is_known = |part: &str| {
+        let part = part.trim();
+        part.is_empty() || part.contains(['=', '[']) || part.parse::<LevelFilter>().is_ok()
+    };
+    let invalid = |reason: String| {
+        hinted(
+            format!("invalid filter of logs `{text}`: {reason}"),
+            "set --log-level or MLRS_LOG to a level such as `info`, or to `target=level` pairs",
+        )
+    };
+    if let Some(unknown) = text.split(',').find(|part| !is_known(part)) {
+        return Err(invalid(format!("`{}` is no level", unknown.trim())));
+    }
+    EnvFilter::try_new(text).map_err(|error| invalid(error.to_string()))
+}
+
 /// A panic as a line of the log: where it was, and not its message, which may hold what a client
 /// sent. Those of engines are caught and cost a batch or refuse a model.
 fn log_panic(info: &std::panic::PanicHookInfo<'_>) {
@@ -58,4 +80,28 @@ fn log_panic(info: &std::panic::PanicHookInfo<'_>) {
         thread = thread.name().unwrap_or("unnamed"),
         "a part of the program panicked"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_levels_and_pairs() {
+        for text in [
+            "info",
+            "WARN",
+            "off",
+            "mlrs_tracking=debug",
+            "info,mlrs_http=trace",
+            "",
+            "mlrs[span]=debug",
+        ] {
+            assert!(filter(text).is_ok(), "{text}");
+        }
+        for text in ["a/b", "warning", "info,tracking", "a=b=c", "mlrs=loud"] {
+            let error = filter(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{text}`")), "{error}");
+        }
+    }
 }
