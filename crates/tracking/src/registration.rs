@@ -5,7 +5,8 @@
 //! name those of somebody else, or of this machine; so a place that this server serves must lie
 //! within the run or model that the request names.
 
-use std::path::{Component, Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::{Component, PathBuf};
 
 use mlrs_api::registry::{CreateModelVersionRequest, ModelVersion};
 use mlrs_artifacts::local_path_of_file_uri;
@@ -251,7 +252,7 @@ fn check_local(source: &str, root: Option<&str>, field: &str) -> Result<(), Stor
     )))
 }
 
-/// A local path without steps back, and through links where it is there.
+/// A local path without steps back, through the links that are there.
 fn local_path(uri: &str) -> Option<PathBuf> {
     let path = match scheme_of(uri).as_deref() {
         None => PathBuf::from(uri),
@@ -259,11 +260,25 @@ fn local_path(uri: &str) -> Option<PathBuf> {
         Some(_) => return None,
     };
     let path = std::path::absolute(path).ok()?;
-    if let Ok(real) = path.canonicalize() {
-        return Some(real);
+    let mut resolved = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            resolved.pop();
+            continue;
+        }
+        resolved.push(part);
+        match resolved.canonicalize() {
+            Ok(real) => resolved = real,
+            // What is not there is no link; what cannot be looked at is not followed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if resolved.is_symlink() {
+                    return None;
+                }
+            }
+            Err(_) => return None,
+        }
     }
-    let steps_back = |path: &Path| path.components().any(|part| part == Component::ParentDir);
-    (!steps_back(&path)).then_some(path)
+    Some(resolved)
 }
 
 /// Refuses what is another path once it is decoded.
@@ -295,6 +310,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn links_do_not_lead_out_of_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("run");
+        std::fs::create_dir(&root).unwrap();
+        let link = |name: &str, to: &str| {
+            std::os::unix::fs::symlink(to, root.join(name)).unwrap();
+        };
+        link("out", "/etc");
+        link("dangling", "/no/such/place");
+        let check = |path: &str| {
+            let source = root.join(path);
+            check_local(source.to_str().unwrap(), root.to_str(), "run_id")
+        };
+        check("model/../x").unwrap();
+        for path in [
+            "out",
+            "out/../x",
+            "model/../out/x",
+            "dangling",
+            "dangling/x",
+        ] {
+            assert!(check(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
     fn steps_back_are_found_however_they_are_written() {
         for hostile in [
             "s3://box/a/../b",
@@ -321,8 +362,17 @@ mod tests {
             "run_id",
         )
         .unwrap();
+        for source in [
+            "/srv/1/r/artifacts/model/..",
+            "/srv/1/r/artifacts/a/../b",
+            "/srv/1/r/artifacts/./x",
+            "/srv/1/r/artifacts/",
+        ] {
+            check_local(source, Some("/srv/1/r/artifacts"), "run_id").unwrap();
+        }
         for (source, root) in [
             ("/etc", Some("/srv/1/r/artifacts")),
+            ("/srv/1/r/artifacts/model/../..", Some("/srv/1/r/artifacts")),
             ("/srv/1/r/artifacts/../../x", Some("/srv/1/r/artifacts")),
             ("/srv/1/r/artifacts", Some("s3://box/1/r/artifacts")),
             ("/srv/1/r/artifacts", None),
