@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use mlrs_api::Method;
 use mlrs_api::endpoints;
 use mlrs_http::body::discard;
@@ -38,7 +38,9 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// The routes of a tracking server. Errors are JSON on every route; an endpoint that is not there is
 /// `ENDPOINT_NOT_FOUND`, on which clients take another way.
 ///
-/// Every path begins with `prefix`, which is empty or begins with `/` and does not end with it.
+/// Every path begins with `prefix`, which is empty or begins with `/` and does not end with it. More
+/// slashes before a path, or between prefix and path, are one: some clients join an address that ends
+/// with a slash and a path that begins with one.
 /// `guard` keeps pages of other sites out; without one, anybody's page may use the server.
 pub fn router(state: TrackingState, prefix: &str, guard: Option<BrowserGuard>) -> Router {
     let table = experiments_and_runs(Routes::new(state.metrics().endpoints()));
@@ -67,7 +69,42 @@ pub fn router(state: TrackingState, prefix: &str, guard: Option<BrowserGuard>) -
         Some(guard) => router.layer(from_fn_with_state(Arc::new(guard), browser::guard)),
         None => router,
     };
-    router.with_state(state)
+    let router = router.with_state(state);
+    let prefix = prefix.to_owned();
+    Router::new()
+        .fallback_service(router)
+        .layer(map_request(move |request| {
+            std::future::ready(with_single_slash(request, &prefix))
+        }))
+}
+
+/// The request with one slash before its path, and one after the prefix.
+fn with_single_slash(mut request: Request, prefix: &str) -> Request {
+    let path = request.uri().path();
+    let begins = |path: &str| path.starts_with("//");
+    let has_more = begins(path) || path.strip_prefix(prefix).is_some_and(begins);
+    if has_more && let Some(uri) = single_slash(request.uri(), prefix) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn single_slash(uri: &Uri, prefix: &str) -> Option<Uri> {
+    let target = uri.path_and_query()?.as_str();
+    let mut rest = target.trim_start_matches('/');
+    let mut single = String::with_capacity(target.len());
+    let begin = prefix.trim_start_matches('/');
+    if let Some(behind) = rest.strip_prefix(begin).filter(|_| !begin.is_empty())
+        && behind.starts_with('/')
+    {
+        single.push_str(prefix);
+        rest = behind.trim_start_matches('/');
+    }
+    single.push('/');
+    single.push_str(rest);
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(single.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 fn experiments_and_runs(routes: Routes) -> Routes {
@@ -327,4 +364,28 @@ async fn refuse(state: &TrackingState, request: Request, error: ApiError) -> Res
         Err(Refused::Http(error))
     };
     finish(state.metrics().unknown(), &head, refusal).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slashes_before_a_path_are_one() {
+        for (prefix, sent, expected) in [
+            ("", "//health", "/health"),
+            ("", "///api/2.0/x?a=//b", "/api/2.0/x?a=//b"),
+            ("", "/api/a//b", "/api/a//b"),
+            ("", "//", "/"),
+            ("/ml", "/ml//api/x", "/ml/api/x"),
+            ("/ml", "//ml///api//x?y", "/ml/api//x?y"),
+            ("/ml", "//mlx//y", "/mlx//y"),
+            ("/ml", "/ml", "/ml"),
+        ] {
+            let mut request = Request::new(axum::body::Body::empty());
+            *request.uri_mut() = sent.parse().unwrap();
+            let request = with_single_slash(request, prefix);
+            assert_eq!(request.uri(), expected, "{sent}");
+        }
+    }
 }
