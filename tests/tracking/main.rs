@@ -32,6 +32,7 @@ mod imported;
 mod killed;
 mod large_values;
 mod object_store;
+mod old_clients;
 mod pages;
 mod registry_commands;
 mod replay;

@@ -227,6 +227,58 @@ pub const SEARCH_DATASETS: Endpoint = Endpoint::post("/mlflow/experiments/search
 /// Points of a metric of several runs, for charts. Only below `/ajax-api`.
 pub const GET_METRIC_HISTORY_BULK: Endpoint = Endpoint::get("/mlflow/metrics/get-history-bulk");
 
+/// All experiments, for clients before MLflow 2.0.
+pub const LIST_EXPERIMENTS: Endpoint = Endpoint::get("/mlflow/experiments/list");
+
+/// All registered models, for clients before MLflow 2.0.
+pub const LIST_REGISTERED_MODELS: Endpoint = Endpoint::get("/mlflow/registered-models/list");
+
+/// The endpoints that MLflow 1.30, the last before 2.0, has below `/preview` as well: clients from
+/// before MLflow 1.0 and programs written against them look there.
+pub const PREVIEW: &[Endpoint] = &[
+    LIST_EXPERIMENTS,
+    CREATE_EXPERIMENT,
+    GET_EXPERIMENT,
+    DELETE_EXPERIMENT,
+    RESTORE_EXPERIMENT,
+    UPDATE_EXPERIMENT,
+    SET_EXPERIMENT_TAG,
+    CREATE_RUN,
+    UPDATE_RUN,
+    DELETE_RUN,
+    RESTORE_RUN,
+    GET_RUN,
+    SEARCH_RUNS,
+    LOG_METRIC,
+    LOG_PARAM,
+    SET_TAG,
+    DELETE_TAG,
+    LOG_BATCH,
+    LOG_MODEL,
+    GET_METRIC_HISTORY,
+    LIST_RUN_ARTIFACTS,
+    CREATE_REGISTERED_MODEL,
+    RENAME_REGISTERED_MODEL,
+    UPDATE_REGISTERED_MODEL,
+    DELETE_REGISTERED_MODEL,
+    GET_REGISTERED_MODEL,
+    LIST_REGISTERED_MODELS,
+    SEARCH_REGISTERED_MODELS,
+    SET_REGISTERED_MODEL_TAG,
+    DELETE_REGISTERED_MODEL_TAG,
+    GET_LATEST_VERSIONS,
+    GET_LATEST_VERSIONS_BY_QUERY,
+    CREATE_MODEL_VERSION,
+    UPDATE_MODEL_VERSION,
+    TRANSITION_MODEL_VERSION_STAGE,
+    DELETE_MODEL_VERSION,
+    GET_MODEL_VERSION,
+    SEARCH_MODEL_VERSIONS,
+    GET_MODEL_VERSION_DOWNLOAD_URI,
+    SET_MODEL_VERSION_TAG,
+    DELETE_MODEL_VERSION_TAG,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -112,6 +112,7 @@ fn experiments_and_runs(routes: Routes) -> Routes {
         .json(endpoints::CREATE_EXPERIMENT, experiments::create)
         .json(endpoints::SEARCH_EXPERIMENTS, experiments::search)
         .json(endpoints::SEARCH_EXPERIMENTS_BY_QUERY, experiments::search)
+        .json(endpoints::LIST_EXPERIMENTS, experiments::list)
         .json(endpoints::GET_EXPERIMENT, experiments::get)
         .json(endpoints::GET_EXPERIMENT_BY_NAME, experiments::get_by_name)
         .json(endpoints::DELETE_EXPERIMENT, experiments::delete)
@@ -233,6 +234,7 @@ fn registry(routes: Routes) -> Routes {
             registered_models::delete,
         )
         .json(endpoints::GET_REGISTERED_MODEL, registered_models::get)
+        .json(endpoints::LIST_REGISTERED_MODELS, registered_models::list)
         .json(
             endpoints::SEARCH_REGISTERED_MODELS,
             registered_models::search,

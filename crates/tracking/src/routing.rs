@@ -8,7 +8,7 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use http::HeaderMap;
-use mlrs_api::endpoints::AJAX;
+use mlrs_api::endpoints::{AJAX, PREVIEW};
 use mlrs_api::{Endpoint, Method};
 use mlrs_http::EndpointMetrics;
 use serde::Serialize;
@@ -38,7 +38,7 @@ impl Routes {
         self.router
     }
 
-    /// An endpoint under both prefixes.
+    /// An endpoint under its prefixes.
     pub(crate) fn json<T, U, E, F, H>(self, endpoint: Endpoint, handler: H) -> Self
     where
         T: DeserializeOwned + Send + 'static,
@@ -175,13 +175,17 @@ impl Routes {
     }
 }
 
-/// The path of an endpoint under `/api` and under `/ajax-api`.
-pub(crate) fn paths(endpoint: Endpoint) -> [String; 2] {
+/// The paths of an endpoint under `/api` and under `/ajax-api`, and where it was before MLflow 2.0.
+pub(crate) fn paths(endpoint: Endpoint) -> Vec<String> {
     let template = template(endpoint);
-    [
-        format!("{}{template}", endpoint.version.prefix()),
-        ajax_path(endpoint),
-    ]
+    let path = format!("{}{template}", endpoint.version.prefix());
+    let mut paths = vec![path, ajax_path(endpoint)];
+    if PREVIEW.contains(&endpoint) {
+        let version = endpoint.version.prefix().trim_start_matches("/api");
+        paths.push(format!("/api{version}/preview{template}"));
+        paths.push(format!("{AJAX}{version}/preview{template}"));
+    }
+    paths
 }
 
 /// The path of an endpoint under `/ajax-api`.

@@ -6,7 +6,7 @@ use mlrs_api::experiments::{
     GetExperimentByNameRequest, GetExperimentResponse, SearchExperimentsRequest,
     SearchExperimentsResponse, UpdateExperimentRequest,
 };
-use mlrs_store::rules::experiments as rules;
+use mlrs_store::rules::{experiments as rules, limits};
 use mlrs_store::{StoreError, clock};
 
 use crate::handlers::{Done, paged};
@@ -50,6 +50,20 @@ pub(crate) async fn search(
         experiments,
         next_page_token,
     })
+}
+
+/// `experiments/list` of MLflow 1: every experiment, or pages where a size is given, by their ids.
+pub(crate) async fn list(
+    state: TrackingState,
+    request: SearchExperimentsRequest,
+) -> Result<SearchExperimentsResponse, StoreError> {
+    let listed = SearchExperimentsRequest {
+        max_results: Some(request.max_results.unwrap_or(limits::PAGE)),
+        filter: None,
+        order_by: vec!["experiment_id ASC".to_owned()],
+        ..request
+    };
+    search(state, listed).await
 }
 
 pub(crate) async fn delete(

@@ -76,6 +76,19 @@ pub(crate) async fn search(
     })
 }
 
+/// `registered-models/list` of MLflow 1: pages of all, by their names.
+pub(crate) async fn list(
+    state: TrackingState,
+    request: SearchRegistryRequest,
+) -> Result<SearchRegisteredModelsResponse, StoreError> {
+    let listed = SearchRegistryRequest {
+        filter: None,
+        order_by: Vec::new(),
+        ..request
+    };
+    search(state, listed).await
+}
+
 pub(crate) async fn set_tag(
     state: TrackingState,
     request: RegistryTagRequest,
