@@ -13,6 +13,25 @@ const OF_PAGES: &[&str] = &[
     "/mlflow/traces/metrics",
     "/mlflow/datasets/search",
     "/mlflow/scorers/list",
+    "/mlflow/label-schemas/list",
+    "/mlflow/review-queues/list",
+    "/mlflow/issues/search",
+    "/mlflow/webhooks",
+    "/mlflow/gateway/endpoints/list",
+    "/mlflow/gateway/secrets/list",
+    "/mlflow/gateway/model-definitions/list",
+    "/mlflow/scorers/online-configs",
+    "/mlflow/traces/batchGetInfos",
+];
+
+/// What buttons of these pages would do; below `/ajax-api` it is refused by its name.
+const BUTTONS: &[&str] = &[
+    "/mlflow/datasets/create",
+    "/mlflow/scorers/register",
+    "/mlflow/issues",
+    "/mlflow/webhooks",
+    "/mlflow/label-schemas/create",
+    "/mlflow/review-queues/create",
 ];
 
 /// Routes outside of the protocol definitions, with the status that an empty request gets.
@@ -22,6 +41,16 @@ const ROUTES: &[(&str, &str, u16)] = &[
     ("GET", "/metrics", 200),
     ("GET", "/api/3.0/mlflow/server-info", 200),
     ("GET", "/ajax-api/3.0/mlflow/server-info", 200),
+    ("GET", "/ajax-api/3.0/mlflow/mcp-servers", 200),
+    ("GET", "/ajax-api/3.0/mlflow/skills", 200),
+    ("GET", "/api/3.0/mlflow/mcp-servers", 404),
+    ("GET", "/ajax-api/2.0/mlflow/users/current", 404),
+    ("POST", "/ajax-api/3.0/mlflow/demo/generate", 501),
+    (
+        "POST",
+        "/ajax-api/2.0/mlflow/runs/create-promptlab-run",
+        501,
+    ),
     ("GET", "/get-artifact", 400),
     ("GET", "/model-versions/get-artifact", 400),
     ("GET", "/ajax-api/2.0/mlflow/metrics/get-history-bulk", 400),
@@ -76,6 +105,12 @@ fn what_is_needed_is_there_and_the_rest_says_that_it_is_not() {
             if purpose == "CORE" {
                 assert!(
                     !absent && answer.status != 405,
+                    "{prefix} {line}: {answer:?}"
+                );
+            } else if prefix == "ajax-api" && method == "POST" && BUTTONS.contains(&path) {
+                let refused = answer.body.contains("This server has no ");
+                assert!(
+                    answer.status == 501 && refused,
                     "{prefix} {line}: {answer:?}"
                 );
             } else if prefix == "api" || !OF_PAGES.contains(&path) {

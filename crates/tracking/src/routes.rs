@@ -295,9 +295,14 @@ fn web_pages(routes: Routes) -> Routes {
         .at("/graphql", Method::Post, |state, _, request| {
             graphql::handle(state, request)
         });
-    absent::ANSWERS.iter().fold(routes, |routes, known| {
+    let routes = absent::ANSWERS.iter().fold(routes, |routes, known| {
         routes.at(known.path, known.method, |_, _, _: IgnoredAny| {
             std::future::ready(known.answer())
+        })
+    });
+    absent::REFUSED.iter().fold(routes, |routes, missing| {
+        routes.at(missing.path, Method::Post, |_, _, _: IgnoredAny| {
+            std::future::ready(missing.refused())
         })
     })
 }
