@@ -14,6 +14,7 @@ const fn gap(case: &'static str, reason: &'static str) -> Gap {
 const GAPS: [Gap; 8] = [
     gap("filled", "shape input is variable"),
     gap("identity_str", "the input `x` of type `str`"),
+    gap("loop", "the operator `Loop`"),
     gap(
         "lstm_reverse",
         "the attribute `direction` of the operator `LSTM`",

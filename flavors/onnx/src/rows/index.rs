@@ -86,24 +86,46 @@ impl Step<'_> {
             None => (0..self.slices(1)? as i64).collect(),
         };
         let steps = self.integers("steps", 4);
-        let mut shape = dims.to_vec();
-        for axis in &axes {
-            let axis = axis_of(*axis, dims.len())?;
-            if dims[axis].rows {
-                return Err(mixing("rows are picked"));
-            }
-            shape[axis] = self.fresh();
-        }
-        self.rest_is_same(1)?;
         let bounds = [starts, ends, steps].map(|bound| bound.ok().flatten());
-        if let (Some(items), [Some(starts), Some(ends), steps]) = (&first.items, bounds) {
-            let step = steps.map_or(Some(1), |steps| steps.first().copied());
-            let part = part(items, starts.first().copied(), ends.first().copied(), step);
+        let [Some(starts), Some(ends), steps] = bounds else {
+            return self.sliced_somewhere(&first, &axes);
+        };
+        let at = |numbers: &[i64], index: usize| numbers.get(index).copied();
+        let step = |index: usize| steps.as_ref().map_or(Some(1), |steps| at(steps, index));
+        self.rest_is_same(1)?;
+        if let Some(items) = &first.items {
+            let part = part(items, at(&starts, 0), at(&ends, 0), step(0));
             return part
                 .map(|items| vec![Fact::list(items)])
                 .ok_or_else(|| mixing("a part is not known"));
         }
+        let mut shape = dims.to_vec();
+        for (index, axis) in axes.iter().enumerate() {
+            let axis = axis_of(*axis, dims.len())?;
+            if dims[axis].rows {
+                return Err(mixing("rows are picked"));
+            }
+            let known = dims[axis].known();
+            let length = known.and_then(|length| {
+                part_length(length, at(&starts, index)?, at(&ends, index)?, step(index)?)
+            });
+            shape[axis] = length.map_or_else(|| self.fresh(), Extent::fixed);
+        }
+        Ok(vec![Fact::shaped(shape)?])
+    }
+
+    /// A slice between bounds that are not known, but the same for every batch.
+    fn sliced_somewhere(&mut self, first: &Fact, axes: &[i64]) -> Result<Vec<Fact>, Mixing> {
         self.counts_nothing()?;
+        self.rest_is_same(1)?;
+        let mut shape = first.dims()?.to_vec();
+        for axis in axes {
+            let axis = axis_of(*axis, shape.len())?;
+            if shape[axis].rows {
+                return Err(mixing("rows are picked"));
+            }
+            shape[axis] = self.fresh();
+        }
         Ok(vec![Fact::shaped(shape)?])
     }
 
@@ -213,6 +235,22 @@ fn same_rows(left: &Fact, right: &Fact) -> Result<(), Mixing> {
     } else {
         Err(mixing("rows meet a dimension that is not of the rows"))
     }
+}
+
+/// How many of `length` elements a slice with steps forward takes.
+fn part_length(length: u64, start: i64, end: i64, step: i64) -> Option<u64> {
+    let count = i64::try_from(length).ok()?;
+    let bound = |place: i64| {
+        if place < 0 {
+            place.saturating_add(count)
+        } else {
+            place
+        }
+        .clamp(0, count)
+    };
+    let step = u64::try_from(step).ok().filter(|step| *step > 0)?;
+    let span = (bound(end) - bound(start)).max(0) as u64;
+    Some(span.div_ceil(step))
 }
 
 /// `items[start:end:step]`, for steps forward.

@@ -41,8 +41,16 @@ impl Step<'_> {
     fn encoded(&mut self) -> Result<Vec<Fact>, Mixing> {
         self.counts_nothing()?;
         let mut shape = self.input(0)?.dims()?.to_vec();
-        shape.push(self.fresh());
+        let categories = self.listed(&["cats_int64s", "cats_strings"]);
+        shape.push(categories.map_or_else(|| self.fresh(), Extent::fixed));
         Ok(vec![Fact::shaped(shape)?])
+    }
+
+    /// How many elements the lists of categories or labels have, of which one is used.
+    fn listed(&self, names: &[&str]) -> Option<u64> {
+        let attributes = names.iter().filter_map(|name| self.node.attribute(name));
+        let lengths = attributes.map(|each| each.ints.len().max(each.strings.len()) as u64);
+        lengths.max().filter(|length| *length > 0)
     }
 
     /// Columns side by side.
@@ -85,7 +93,14 @@ impl Step<'_> {
 
     fn classified(&mut self) -> Result<Vec<Fact>, Mixing> {
         let rows = self.table()?;
-        let classes = self.fresh();
+        // Support vectors give a score for each pair of classes, where they give no probability.
+        let labels = match self.node.op_type.as_str() {
+            "LinearClassifier" => self.listed(&["classlabels_ints", "classlabels_strings"]),
+            "TreeEnsembleClassifier" => self.listed(&["classlabels_int64s", "classlabels_strings"]),
+            _ => None,
+        };
+        let labels = labels.filter(|labels| *labels > 1);
+        let classes = labels.map_or_else(|| self.fresh(), Extent::fixed);
         Ok(vec![
             Fact::shaped(vec![rows.clone()])?,
             Fact::shaped(vec![rows, classes])?,

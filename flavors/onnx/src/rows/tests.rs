@@ -245,6 +245,25 @@ fn embeddings_and_masks_of_exported_transformers_are_followed() {
 }
 
 #[test]
+fn pipelines_of_scikit_learn_are_followed() {
+    let input: &[(&str, &[&str])] = &[("colour", &["n", "1"]), ("x", &["n", "1"])];
+    let nodes = [
+        "Constant -> from; value_ints=1",
+        "Constant -> to; value_ints=2",
+        "Constant -> width; value_ints=-1,5",
+        "Constant -> flat; value_ints=-1",
+        "ai.onnx.ml/OneHotEncoder colour -> three; cats_int64s=1,2,3",
+        "ai.onnx.ml/OneHotEncoder x -> pair; cats_int64s=1,2",
+        "Concat three pair -> both; axis=-1",
+        "Reshape both width -> table",
+        "ai.onnx.ml/LinearClassifier table -> label scores; classlabels_ints=0,1,2",
+        "Slice scores from to from -> part",
+        "Reshape part flat -> y",
+    ];
+    apart(input, &nodes);
+}
+
+#[test]
 fn recurrences_run_along_steps() {
     let time_first = ["LSTM x w w -> y h c"];
     mixed(&[("x", &["steps", "batch", "3"])], &time_first);
