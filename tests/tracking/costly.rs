@@ -106,6 +106,39 @@ fn a_search_ends_at_the_deadline() {
 }
 
 #[test]
+fn a_page_ends_where_it_is_large_enough() {
+    const LARGE: usize = 36;
+    let server = MlrsServer::start(&[]).unwrap();
+    let client = Client::new();
+    let big = "a".repeat(19_000);
+    for number in 0..LARGE {
+        let tag = |number: usize| json!({ "key": format!("t{number}"), "value": big });
+        let tags: Vec<Value> = (0..60).map(tag).collect();
+        let body = json!({ "name": format!("large {number}"), "tags": tags });
+        let answer = post(&client, &api(&server, "experiments/create"), &body).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.status);
+    }
+    let (mut token, mut sizes) = (String::new(), Vec::new());
+    let mut names = std::collections::BTreeSet::new();
+    loop {
+        let query = format!("experiments/search?max_results=1000&page_token={token}");
+        let page = client.bytes(&api(&server, &query)).unwrap();
+        sizes.push(page.len());
+        let page: Value = serde_json::from_slice(&page).unwrap();
+        for experiment in page["experiments"].as_array().unwrap() {
+            names.insert(experiment["name"].to_string());
+        }
+        match page["next_page_token"].as_str() {
+            Some(next) => token = next.replace('=', "%3D").replace('+', "%2B"),
+            None => break,
+        }
+    }
+    assert_eq!(names.len(), LARGE + 1, "with the default one");
+    assert!(sizes.len() >= 2, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size < 36 << 20), "{sizes:?}");
+}
+
+#[test]
 fn filters_have_limits_that_are_named() {
     let server = MlrsServer::start(&[]).unwrap();
     let refused = |filter: String| {

@@ -23,6 +23,7 @@ mod logged_models;
 mod metrics;
 mod model_versions;
 mod open;
+mod page;
 mod pool;
 mod postgres;
 mod registered_models;

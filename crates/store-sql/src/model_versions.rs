@@ -7,12 +7,14 @@ use mlrs_api::Tag;
 use mlrs_api::registry::ModelVersion;
 use mlrs_store::search::ModelVersionSearch;
 use mlrs_store::{ModelVersionStore, NewModelVersion, Page, Stage, StoreError};
+use serde_json::Value as Json;
 
 use crate::connection::{Connection, Row, SqlError, first};
 use crate::hydrate::Owners;
 use crate::open::SqlStore;
 use crate::registered_models::{self, touch};
 use crate::search;
+use crate::statement::Statement;
 
 /// The stage of a version that was deleted: its row stays, so that its number is not given again.
 const DELETED: &str = "Deleted_Internal";
@@ -84,23 +86,27 @@ pub(crate) fn add_tags<'a>(
             ((version.name.clone(), number), version)
         })
         .collect();
-    let mut names: Vec<String> = places.keys().map(|(name, _)| name.clone()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let owners = Owners::of_texts(names.iter().map(String::as_str));
-    owners.each(
-        connection,
+    if places.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<Json> = places
+        .keys()
+        .map(|(name, version)| serde_json::json!([name, version]))
+        .collect();
+    let mut statement = Statement::new(
         "SELECT t.name, t.version, t.key, t.value FROM model_version_tags t \
-         WHERE t.workspace = 'default' AND t.name IN ",
-        " ORDER BY t.name, t.version, t.key",
-        &mut |_, row| {
-            let key = (row.string(0)?, row.integer(1)?.unwrap_or_default());
-            if let Some(version) = places.get_mut(&key) {
-                version.tags.push(Tag::new(row.string(2)?, row.string(3)?));
-            }
-            Ok(())
-        },
-    )
+         WHERE t.workspace = 'default' AND (t.name, t.version) IN \
+         (SELECT value ->> 0, CAST(value ->> 1 AS bigint) FROM ",
+    );
+    statement.json_rows(connection.dialect(), Json::from(keys).to_string());
+    statement.push(") ORDER BY t.name, t.version, t.key");
+    connection.query(statement.text(), statement.values(), &mut |row| {
+        let key = (row.string(0)?, row.integer(1)?.unwrap_or_default());
+        if let Some(version) = places.get_mut(&key) {
+            version.tags.push(Tag::new(row.string(2)?, row.string(3)?));
+        }
+        Ok(())
+    })
 }
 
 /// Refuses a version that is not there.

@@ -5,6 +5,7 @@
 //! see one state of the database from their first statement to the last.
 
 mod connection;
+mod failure;
 mod tls;
 
 use std::sync::Arc;

@@ -5,9 +5,10 @@ use mlrs_store::search::experiments::ExperimentTime;
 use mlrs_store::search::{ExperimentClause, ExperimentOrder, ExperimentSearch};
 use mlrs_store::{Page, StoreError};
 
-use crate::connection::{Connection, Dialect, all};
+use crate::connection::{Connection, Dialect};
 use crate::experiments::{add_tags, read, select};
-use crate::search::{Owned, cut, filter, owned_text, page, stages, text};
+use crate::page::{Part, paged};
+use crate::search::{Owned, filter, owned_text, page, stages, text};
 use crate::statement::Statement;
 
 const TAGS: Owned = Owned {
@@ -24,10 +25,20 @@ pub(crate) fn run(
     search: &ExperimentSearch,
 ) -> Result<Page<Experiment>, StoreError> {
     let statement = statement(connection.dialect(), search);
-    let mut items = all(connection, statement.text(), statement.values(), read)?;
-    let next_offset = cut(&mut items, search.limit, search.offset);
-    add_tags(connection, &mut items)?;
-    Ok(Page { items, next_offset })
+    let part = Part {
+        limit: search.limit,
+        offset: search.offset,
+    };
+    paged(
+        connection,
+        &statement,
+        part,
+        read,
+        |connection, mut items| {
+            add_tags(connection, &mut items)?;
+            Ok(items)
+        },
+    )
 }
 
 fn statement(dialect: Dialect, search: &ExperimentSearch) -> Statement<'_> {

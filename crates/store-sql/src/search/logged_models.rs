@@ -7,9 +7,10 @@ use mlrs_store::search::{
 };
 use mlrs_store::{Page, StoreError};
 
-use crate::connection::{Connection, Dialect, all};
+use crate::connection::{Connection, Dialect};
 use crate::logged_models::{complete, read, select};
-use crate::search::{cut, filter, number, page, text};
+use crate::page::{Part, paged};
+use crate::search::{filter, number, page, text};
 use crate::statement::Statement;
 
 /// Runs a search.
@@ -18,10 +19,11 @@ pub(crate) fn run(
     search: &LoggedModelSearch,
 ) -> Result<Page<LoggedModel>, StoreError> {
     let statement = statement(connection.dialect(), search);
-    let mut infos = all(connection, statement.text(), statement.values(), read)?;
-    let next_offset = cut(&mut infos, search.limit, search.offset);
-    let items = complete(connection, infos)?;
-    Ok(Page { items, next_offset })
+    let part = Part {
+        limit: search.limit,
+        offset: search.offset,
+    };
+    paged(connection, &statement, part, read, complete)
 }
 
 fn statement(dialect: Dialect, search: &LoggedModelSearch) -> Statement<'_> {

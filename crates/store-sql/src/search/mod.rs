@@ -204,7 +204,7 @@ fn stages(statement: &mut Statement<'_>, column: &'static str, view: mlrs_api::e
 }
 
 /// Adds the bounds of a page: one more than asked for tells whether there is a next one.
-fn page(statement: &mut Statement<'_>, limit: u64, offset: u64) {
+pub(crate) fn page(statement: &mut Statement<'_>, limit: u64, offset: u64) {
     statement.push(" LIMIT ").bind(limit as i64 + 1);
     statement.push(" OFFSET ").bind(offset as i64);
 }

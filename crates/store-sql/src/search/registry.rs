@@ -8,8 +8,9 @@ use mlrs_store::search::{
 };
 use mlrs_store::{Page, StoreError};
 
-use crate::connection::{Connection, Dialect, all};
-use crate::search::{Owned, cut, filter, owned_text, page, text};
+use crate::connection::{Connection, Dialect};
+use crate::page::{Part, paged};
+use crate::search::{Owned, filter, owned_text, page, text};
 use crate::statement::Statement;
 use crate::{model_versions, registered_models};
 
@@ -74,15 +75,21 @@ pub(crate) fn models(
     ordered(&mut statement, &MODELS, &search.order);
     statement.push("m.name");
     page(&mut statement, search.limit, search.offset);
-    let mut items = all(
+    let part = Part {
+        limit: search.limit,
+        offset: search.offset,
+    };
+    let read = registered_models::read;
+    paged(
         connection,
-        statement.text(),
-        statement.values(),
-        registered_models::read,
-    )?;
-    let next_offset = cut(&mut items, search.limit, search.offset);
-    registered_models::complete(connection, &mut items)?;
-    Ok(Page { items, next_offset })
+        &statement,
+        part,
+        read,
+        |connection, mut items| {
+            registered_models::complete(connection, &mut items)?;
+            Ok(items)
+        },
+    )
 }
 
 /// Runs a search for versions.
@@ -102,15 +109,21 @@ pub(crate) fn versions(
     ordered(&mut statement, &VERSIONS, &search.order);
     statement.push("v.name, v.version DESC");
     page(&mut statement, search.limit, search.offset);
-    let mut items = all(
+    let part = Part {
+        limit: search.limit,
+        offset: search.offset,
+    };
+    let read = model_versions::read;
+    paged(
         connection,
-        statement.text(),
-        statement.values(),
-        model_versions::read,
-    )?;
-    let next_offset = cut(&mut items, search.limit, search.offset);
-    model_versions::add_tags(connection, items.iter_mut())?;
-    Ok(Page { items, next_offset })
+        &statement,
+        part,
+        read,
+        |connection, mut items| {
+            model_versions::add_tags(connection, items.iter_mut())?;
+            Ok(items)
+        },
+    )
 }
 
 /// Prompts are registered models with a tag: a search finds either those or the others.

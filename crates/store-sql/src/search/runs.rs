@@ -8,9 +8,10 @@ use mlrs_store::search::{
 };
 use mlrs_store::{Page, StoreError};
 
-use crate::connection::{Connection, Dialect, all, first};
+use crate::connection::{Connection, Dialect, first};
+use crate::page::{Part, paged};
 use crate::runs::{complete, read, select};
-use crate::search::{Owned, Plan, cut, filter, number, owned_text, owns, page, stages, text};
+use crate::search::{Owned, Plan, filter, number, owned_text, owns, page, stages, text};
 use crate::statement::Statement;
 
 const PARAMS: Owned = Owned {
@@ -51,10 +52,11 @@ pub(crate) fn run(
     }
     let driver = driver(connection, search)?;
     let statement = statement(connection.dialect(), search, driver);
-    let mut infos = all(connection, statement.text(), statement.values(), read)?;
-    let next_offset = cut(&mut infos, search.limit, search.offset);
-    let items = complete(connection, infos)?;
-    Ok(Page { items, next_offset })
+    let part = Part {
+        limit: search.limit,
+        offset: search.offset,
+    };
+    paged(connection, &statement, part, read, complete)
 }
 
 /// Which clause of a filter the search begins with, if it does not begin with the runs.
@@ -347,6 +349,7 @@ mod tests {
     use mlrs_store::{Batch, ExperimentStore as _, NewExperiment, NewRun, RunStore as _};
 
     use super::*;
+    use crate::connection::all;
     use crate::{DatabaseUri, SqlStore};
 
     /// Runs of an experiment, each with a metric and a param of its number.
