@@ -21,10 +21,20 @@ const MISSING: [&str; 19] = [
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
+/// Whether the first line names the columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Header {
+    /// It does.
+    Present,
+    /// It is a row like the others: columns come in the order of the signature.
+    Absent,
+}
+
 /// Decodes a CSV body, whose rows are called `first_row` and on in errors.
 pub(crate) fn decode(
     plan: &InputPlan,
     body: &[u8],
+    header: Header,
     first_row: usize,
 ) -> Result<Decoded, DecodeError> {
     let text = text(body)?;
@@ -34,6 +44,10 @@ pub(crate) fn decode(
         return Err(DecodeError::malformed(
             "Failed to parse input as a Pandas DataFrame: the CSV is empty",
         ));
+    }
+    if header == Header::Absent {
+        reader.at = 0;
+        record = names_in_order(&plan.frame, record.len())?;
     }
     if plan.compat == crate::Compat::Mlflow && plan.frame.tensor_answer {
         return Err(DecodeError::malformed(
@@ -53,6 +67,26 @@ pub(crate) fn decode(
     }
     fill(&mut frame, reader, &order, &texts, first_row)?;
     frame.finish()
+}
+
+/// The names of `width` columns that come in the order of the signature.
+fn names_in_order(plan: &FramePlan, width: usize) -> Result<Vec<Cow<'_, str>>, DecodeError> {
+    if plan.open {
+        return Ok((0..width)
+            .map(|position| position.to_string().into())
+            .collect());
+    }
+    let columns = plan.columns.len();
+    if width != columns {
+        return Err(DecodeError::schema(format!(
+            "the first row has {width} fields, and the signature {columns} columns"
+        )));
+    }
+    Ok(plan
+        .columns
+        .iter()
+        .map(|column| Cow::Borrowed(&*column.name))
+        .collect())
 }
 
 /// Reads the rows into a frame.

@@ -3,6 +3,9 @@
 //! Floats are written with the fewest digits that read back as the same double; single precision
 //! is widened first, as Python does, so that `0.1` answers as `0.10000000149011612`.
 
+mod raw;
+mod rows;
+
 use std::ops::Range;
 
 use half::f16;
@@ -11,15 +14,120 @@ use crate::batch::{MapKeys, MapRow, Output, Value};
 use crate::tensor::{Tensor, TensorData, ValueInfo};
 use crate::{AnswerShape, Compat, EncodeError, with_data};
 
-/// Writes `rows` of an output as `{"predictions": …}` to the end of `json`.
-///
-/// `rows` are counted in the leading dimension of the outputs; `all` says that they are the whole
-/// output, whatever its shape is. Records hold one entry for each output; an output with several
-/// values a row is a list in it, unless `compat` asks for MLflow's flat columns.
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `{"predictions": …}`.
+    Json(AnswerShape),
+    /// A JSON object for each row, each on a line of its own.
+    Lines,
+    /// CSV: a column for each value of a row.
+    Csv {
+        /// Whether the first line names the columns.
+        header: bool,
+    },
+    /// The one tensor as an `.npy` file.
+    Npy,
+}
+
+/// An output, and what of it is to be written.
+#[derive(Clone, Debug)]
+pub struct Part<'o> {
+    /// The output.
+    pub output: &'o Output,
+    /// Rows, counted in the leading dimension of the outputs.
+    pub rows: Range<usize>,
+    /// They are the whole output, whatever its shape is.
+    pub all: bool,
+    /// What the outputs are.
+    pub infos: &'o [ValueInfo],
+    /// The places of the outputs that are asked for, in the order of the answer; all when absent.
+    pub chosen: Option<&'o [usize]>,
+}
+
+/// One output and what it is.
+type Named<'o> = (&'o Value, &'o ValueInfo);
+
+impl<'o> Part<'o> {
+    /// Writes it to the end of `bytes`. Records hold one entry for each output; an output with
+    /// several values a row is a list in it, unless `compat` asks for MLflow's flat columns.
+    ///
+    /// # Errors
+    /// When the outputs differ in their rows, so that no records can be made of them, when an
+    /// output lacks the rows that are asked for, and when it cannot be written in this form.
+    pub fn write(
+        &self,
+        form: Form,
+        compat: Compat,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let outputs = self.outputs();
+        let writer = Writer {
+            literals: compat == Compat::Mlflow,
+        };
+        match form {
+            Form::Json(shape) => {
+                bytes.extend_from_slice(b"{\"predictions\":");
+                match shape {
+                    AnswerShape::Tensors => {
+                        writer.tensors(&outputs, &self.rows, self.all, bytes)?;
+                    }
+                    AnswerShape::Records => {
+                        let columns = self.columns(&outputs, compat)?;
+                        writer.records(&columns, bytes);
+                    }
+                }
+                bytes.push(b'}');
+            }
+            Form::Lines => {
+                rows::lines(&writer, &self.columns(&outputs, Compat::Strict)?, bytes);
+            }
+            Form::Csv { header } => {
+                rows::csv(&self.columns(&outputs, Compat::Strict)?, header, bytes)?;
+            }
+            Form::Npy => raw::write(&outputs, &self.rows, self.all, bytes)?,
+        }
+        Ok(())
+    }
+
+    fn outputs(&self) -> Vec<Named<'o>> {
+        let all = self.output.values.iter().zip(self.infos);
+        match self.chosen {
+            None => all.collect(),
+            Some(chosen) => {
+                let all: Vec<Named<'o>> = all.collect();
+                chosen
+                    .iter()
+                    .filter_map(|index| all.get(*index).copied())
+                    .collect()
+            }
+        }
+    }
+
+    /// The outputs as columns that have equally many rows.
+    fn columns(
+        &self,
+        outputs: &[Named<'o>],
+        compat: Compat,
+    ) -> Result<Vec<RecordColumn<'o>>, EncodeError> {
+        let columns = outputs
+            .iter()
+            .map(|(value, info)| RecordColumn::new(value, info, &self.rows, self.all, compat))
+            .collect::<Result<Vec<_>, _>>()?;
+        if columns
+            .windows(2)
+            .any(|pair| pair[0].count != pair[1].count)
+        {
+            return Err(EncodeError("All arrays must be of the same length: the outputs of the model differ in their rows".into()));
+        }
+        Ok(columns)
+    }
+}
+
+/// Writes `rows` of an output as `{"predictions": …}` to the end of `json`: see [`Part`].
 ///
 /// # Errors
-/// When the outputs differ in their rows, so that no records can be made of them, and when an
-/// output lacks the rows that are asked for.
+/// As [`Part::write`].
 pub fn encode(
     output: &Output,
     rows: Range<usize>,
@@ -29,16 +137,14 @@ pub fn encode(
     compat: Compat,
     json: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    let writer = Writer {
-        literals: compat == Compat::Mlflow,
+    let part = Part {
+        output,
+        rows,
+        all,
+        infos,
+        chosen: None,
     };
-    json.extend_from_slice(b"{\"predictions\":");
-    match answer {
-        AnswerShape::Tensors => writer.tensors(output, rows, all, infos, json)?,
-        AnswerShape::Records => writer.records(output, rows, all, infos, compat, json)?,
-    }
-    json.push(b'}');
-    Ok(())
+    part.write(Form::Json(answer), compat, json)
 }
 
 /// How values are written.
@@ -51,14 +157,13 @@ impl Writer {
     /// An object of arrays, keyed by output.
     fn tensors(
         &self,
-        output: &Output,
-        rows: Range<usize>,
+        outputs: &[Named<'_>],
+        rows: &Range<usize>,
         all: bool,
-        infos: &[ValueInfo],
         json: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         json.push(b'{');
-        for (index, (value, info)) in output.values.iter().zip(infos).enumerate() {
+        for (index, (value, info)) in outputs.iter().enumerate() {
             if index > 0 {
                 json.push(b',');
             }
@@ -154,56 +259,42 @@ impl Writer {
     }
 
     /// A list of records.
-    fn records(
-        &self,
-        output: &Output,
-        rows: Range<usize>,
-        all: bool,
-        infos: &[ValueInfo],
-        compat: Compat,
-        json: &mut Vec<u8>,
-    ) -> Result<(), EncodeError> {
-        let columns = output
-            .values
-            .iter()
-            .zip(infos)
-            .map(|(value, info)| RecordColumn::new(value, info, &rows, all, compat))
-            .collect::<Result<Vec<_>, _>>()?;
+    fn records(&self, columns: &[RecordColumn<'_>], json: &mut Vec<u8>) {
         let count = columns.first().map_or(0, |column| column.count);
-        if columns.iter().any(|column| column.count != count) {
-            return Err(EncodeError("All arrays must be of the same length: the outputs of the model differ in their rows".into()));
-        }
         json.push(b'[');
         for row in 0..count {
-            json.extend_from_slice(if row > 0 { b",{" } else { b"{" });
-            for (index, column) in columns.iter().enumerate() {
-                if index > 0 {
-                    json.push(b',');
-                }
-                json.extend_from_slice(&column.key);
-                match column.value {
-                    Value::Tensor(tensor) => {
-                        self.nested(
-                            &tensor.data,
-                            column.tail,
-                            (column.first + row) * column.width,
-                            json,
-                        );
-                    }
-                    Value::Maps(maps) => match maps.get(column.first + row) {
-                        Some(map) => self.map(map, json),
-                        None => json.extend_from_slice(b"null"),
-                    },
-                    Value::Sequence(tensors) => match tensors.get(column.first + row) {
-                        Some(tensor) => self.nested(&tensor.data, &tensor.shape, 0, json),
-                        None => json.extend_from_slice(b"null"),
-                    },
-                }
+            if row > 0 {
+                json.push(b',');
             }
-            json.push(b'}');
+            self.record(columns, row, json);
         }
         json.push(b']');
-        Ok(())
+    }
+
+    /// One record.
+    fn record(&self, columns: &[RecordColumn<'_>], row: usize, json: &mut Vec<u8>) {
+        json.push(b'{');
+        for (index, column) in columns.iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
+            }
+            json.extend_from_slice(&column.key);
+            match column.value {
+                Value::Tensor(tensor) => {
+                    let start = (column.first + row) * column.width;
+                    self.nested(&tensor.data, column.tail, start, json);
+                }
+                Value::Maps(maps) => match maps.get(column.first + row) {
+                    Some(map) => self.map(map, json),
+                    None => json.extend_from_slice(b"null"),
+                },
+                Value::Sequence(tensors) => match tensors.get(column.first + row) {
+                    Some(tensor) => self.nested(&tensor.data, &tensor.shape, 0, json),
+                    None => json.extend_from_slice(b"null"),
+                },
+            }
+        }
+        json.push(b'}');
     }
 
     fn float(&self, value: f64, json: &mut Vec<u8>) {
@@ -225,6 +316,8 @@ impl Writer {
 
 /// One output as a column of records.
 struct RecordColumn<'o> {
+    /// The name of the output.
+    name: &'o str,
     /// The key, the colon included, as JSON.
     key: Vec<u8>,
     value: &'o Value,
@@ -241,7 +334,7 @@ struct RecordColumn<'o> {
 impl<'o> RecordColumn<'o> {
     fn new(
         value: &'o Value,
-        info: &ValueInfo,
+        info: &'o ValueInfo,
         rows: &Range<usize>,
         all: bool,
         compat: Compat,
@@ -250,6 +343,7 @@ impl<'o> RecordColumn<'o> {
         text(&info.name, &mut key);
         key.push(b':');
         let mut column = Self {
+            name: &info.name,
             key,
             value,
             first: rows.start,

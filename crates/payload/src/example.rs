@@ -27,8 +27,14 @@ pub fn example(
     body: &[u8],
     signature: Option<&Signature>,
 ) -> Result<Example, DecodeError> {
-    if format == Format::Csv {
-        return of_csv(body, signature);
+    match format {
+        Format::Json => {}
+        Format::Csv => return of_csv(body, signature),
+        Format::CsvRows | Format::Lines | Format::Npy => {
+            return Err(DecodeError::malformed(
+                "an example is kept of JSON or of CSV with a header",
+            ));
+        }
     }
     let body: Value = serde_json::from_slice(body).map_err(|error| {
         DecodeError::malformed(format!("the example is not JSON that can be kept: {error}"))

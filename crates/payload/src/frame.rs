@@ -500,6 +500,7 @@ impl<'p> Frame<'p> {
             },
             answer,
             ignored: self.ignored,
+            outputs: None,
         })
     }
 

@@ -16,13 +16,15 @@ mod frame;
 mod graph;
 mod inferred;
 mod json;
+mod lines;
 mod nested;
 mod params;
 mod plan;
+mod raw;
 mod tensor;
 
 pub use batch::{Batch, MapKeys, MapRow, Output, Value};
-pub use encode::encode;
+pub use encode::{Form, Part, encode};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use example::example;
 pub use graph::{Misfit, check_output, check_signature, signature_of};

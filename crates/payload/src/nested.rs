@@ -11,7 +11,8 @@ use crate::inferred::{Kinds, accepts, array_type, inferred_error, kind_of};
 use crate::json::matrix::Attempts;
 use crate::json::scanner::{Cell, Scanner, unescape};
 use crate::plan::{AnswerShape, Decoded, TensorPlan, TensorTarget};
-use crate::tensor::{Tensor, TensorData};
+use crate::raw;
+use crate::tensor::{DType, Tensor, TensorData};
 use crate::with_data;
 
 /// How deep lists may nest: more dimensions than any engine takes.
@@ -298,7 +299,8 @@ pub(crate) fn decode_inputs(
     format: &'static str,
     scanner: &mut Scanner<'_>,
 ) -> Result<Decoded, DecodeError> {
-    if scanner.peek() == Some(b'{') {
+    let as_bytes = scanner.peek() == Some(b'{') && is_whole(plan, scanner);
+    if scanner.peek() == Some(b'{') && !as_bytes {
         return decode_named(plan, format, scanner);
     }
     let target = match plan.targets.as_slice() {
@@ -311,9 +313,56 @@ pub(crate) fn decode_inputs(
                 .map_or_else(|| one_for_many(plan, targets.len()), DecodeError::model));
         }
     };
-    let mut reader = Reader::new(target, Origin::Whole(format), plan.observe);
-    reader.read(0, scanner)?;
-    finish(plan, vec![reader.finish()?], 0)
+    let tensor = read_tensor(target, Origin::Whole(format), plan.observe, scanner)?;
+    finish(plan, vec![tensor], 0)
+}
+
+/// Whether an object is the one tensor as bytes, rather than tensors by name.
+fn is_whole(plan: &TensorPlan, scanner: &Scanner<'_>) -> bool {
+    let is_name = |target: &TensorTarget| ["b64", "npy", "dtype", "shape"].contains(&&*target.name);
+    raw::is_next(scanner) && matches!(plan.targets.as_slice(), [only] if !is_name(only))
+}
+
+/// Reads a tensor: nested lists, or its bytes.
+fn read_tensor(
+    target: &TensorTarget,
+    origin: Origin<'_>,
+    observe: bool,
+    scanner: &mut Scanner<'_>,
+) -> Result<Tensor, DecodeError> {
+    if scanner.peek() != Some(b'{') || !raw::is_next(scanner) {
+        let mut reader = Reader::new(target, origin, observe);
+        reader.read(0, scanner)?;
+        return reader.finish();
+    }
+    let sent = raw::read(scanner, target.rule, target.dtype)?;
+    checked(target, sent, observe)
+}
+
+/// A tensor that came as bytes, checked as one that came as lists.
+fn checked(
+    target: &TensorTarget,
+    (dtype, tensor): (DType, Tensor),
+    observe: bool,
+) -> Result<Tensor, DecodeError> {
+    check_shape(target, &tensor.shape)?;
+    if observe && !accepts(Some(dtype), target.dtype) {
+        return Err(inferred_error(Some(dtype), target.dtype));
+    }
+    Ok(tensor)
+}
+
+/// Decodes an `.npy` file: the one tensor that there is.
+pub(crate) fn decode_npy(plan: &TensorPlan, file: &[u8]) -> Result<Decoded, DecodeError> {
+    let [target] = plan.targets.as_slice() else {
+        let message = "an .npy file is one tensor, and the model takes columns or several inputs";
+        return Err(plan
+            .rejection
+            .clone()
+            .map_or_else(|| DecodeError::schema(message), DecodeError::model));
+    };
+    let sent = raw::of_npy(file, target.rule, target.dtype)?;
+    finish(plan, vec![checked(target, sent, plan.observe)?], 0)
 }
 
 #[cold]
@@ -357,9 +406,9 @@ fn decode_named(
             ignored += 1;
             continue;
         };
-        let mut reader = Reader::new(&plan.targets[index], Origin::Member(format), plan.observe);
-        reader.read(0, scanner)?;
-        tensors[index] = Some(reader.finish()?);
+        let target = &plan.targets[index];
+        let tensor = read_tensor(target, Origin::Member(format), plan.observe, scanner)?;
+        tensors[index] = Some(tensor);
     }
     let tensors = complete(plan, tensors, ignored)?;
     if format == "instances" {
@@ -484,6 +533,7 @@ fn finish(plan: &TensorPlan, inputs: Vec<Tensor>, ignored: usize) -> Result<Deco
         batch: Batch { inputs, rows },
         answer: AnswerShape::Tensors,
         ignored,
+        outputs: None,
     })
 }
 

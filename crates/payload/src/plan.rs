@@ -13,7 +13,7 @@ use mlrs_mlmodel::signature::{ColumnSpec, ColumnType, ParamSpec, Schema, Signatu
 use crate::convert::{Casts, Declared, Rule};
 use crate::json::body;
 use crate::tensor::{DType, Dim, TensorInfo};
-use crate::{Batch, DecodeError, csv};
+use crate::{Batch, DecodeError, csv, lines, nested};
 
 /// How values are converted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +30,14 @@ pub enum Compat {
 pub enum Format {
     /// `application/json`.
     Json,
-    /// `text/csv`.
+    /// `text/csv`, whose first line names the columns.
     Csv,
+    /// `text/csv` without such a line: columns come in the order of the signature.
+    CsvRows,
+    /// JSON lines: a record or a list for each row.
+    Lines,
+    /// `.npy`: the one tensor that the model takes.
+    Npy,
 }
 
 /// The shape that the answer takes; it follows from what the payload was.
@@ -52,6 +58,8 @@ pub struct Decoded {
     pub answer: AnswerShape,
     /// Columns or inputs that the signature does not know; they were ignored.
     pub ignored: usize,
+    /// The names of the outputs that the body asks for; all when it names none.
+    pub outputs: Option<Vec<String>>,
 }
 
 /// How the columns and tensors of a payload become an engine's inputs; compiled once, at load.
@@ -233,7 +241,10 @@ impl InputPlan {
     pub fn decode(&self, format: Format, body: &[u8]) -> Result<Decoded, DecodeError> {
         match format {
             Format::Json => body::decode(self, body),
-            Format::Csv => csv::decode(self, body, 0),
+            Format::Csv => csv::decode(self, body, csv::Header::Present, 0),
+            Format::CsvRows => csv::decode(self, body, csv::Header::Absent, 0),
+            Format::Lines => lines::decode(self, body),
+            Format::Npy => nested::decode_npy(&self.tensors, body),
         }
     }
 
@@ -243,7 +254,7 @@ impl InputPlan {
     /// # Errors
     /// As [`InputPlan::decode`].
     pub fn decode_csv_part(&self, body: &[u8], first_row: usize) -> Result<Decoded, DecodeError> {
-        csv::decode(self, body, first_row)
+        csv::decode(self, body, csv::Header::Present, first_row)
     }
 }
 

@@ -7,6 +7,8 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mlrs_mlmodel::signature::{Schema, Signature};
 use mlrs_payload::{
     AnswerShape, Batch, Compat, DType, DecodeErrorKind, Dim, Format, InputPlan, Tensor, TensorData,
@@ -630,5 +632,141 @@ fn bodies_of_mlflow_1_are_told_how_they_are_sent_today() {
         let (kind, message) = refusal(&plan, body);
         assert_eq!(kind, DecodeErrorKind::Malformed);
         assert!(message.ends_with(hint), "{message}");
+    }
+}
+
+#[test]
+fn tensors_come_as_bytes() {
+    let floats_as_bytes = STANDARD.encode(
+        [1.0f32, 2.0, 3.5, 4.0]
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect::<Vec<u8>>(),
+    );
+    let expected = floats(&[2, 2], &[1.0, 2.0, 3.5, 4.0]);
+    let sent = format!(r#"{{"b64": "{floats_as_bytes}", "dtype": "float32", "shape": [2, 2]}}"#);
+    for plan in [
+        tensor(Compat::Strict),
+        unsigned(Compat::Strict),
+        unsigned(Compat::Mlflow),
+    ] {
+        for body in [
+            format!(r#"{{"inputs": {sent}}}"#),
+            format!(r#"{{"instances": {sent}}}"#),
+        ] {
+            assert_eq!(json(&plan, &body).inputs, expected, "{body}");
+        }
+    }
+    let named = unsigned(Compat::Strict);
+    assert_eq!(
+        json(&named, &format!(r#"{{"inputs": {{"x": {sent}}}}}"#)).inputs,
+        expected
+    );
+    // Another type goes the way of JSON numbers: without loss, or not at all.
+    let whole = |values: [i64; 2]| {
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        let sent = STANDARD.encode(bytes);
+        format!(r#"{{"inputs": {{"dtype": "int64", "shape": [1, 2], "b64": "{sent}"}}}}"#)
+    };
+    let plan = tensor(Compat::Strict);
+    assert_eq!(
+        json(&plan, &whole([1, -2])).inputs,
+        floats(&[1, 2], &[1.0, -2.0])
+    );
+    let narrow = InputPlan::compile(
+        None,
+        &[input("x", DType::I8, &[None, Some(2)])],
+        Compat::Strict,
+    );
+    let (_, message) = refusal(&narrow, &whole([1, 128]));
+    assert!(
+        message.contains("element 1 of a tensor as bytes: the value is outside the range of int8"),
+        "{message}"
+    );
+    for bad in [
+        sent.replace("[2, 2]", "[2, 3]"),
+        sent.replace("[2, 2]", "[-2, -2]"),
+        sent.replace("[2, 2]", "[4294967296, 4294967296, 4]"),
+        sent.replace("float32", "float33"),
+        sent.replace("\"dtype\"", "\"type\""),
+        sent.replacen('A', "!", 1),
+        r#"{"npy": "AAAA"}"#.to_owned(),
+    ] {
+        let (kind, message) = refusal(&plan, &format!(r#"{{"inputs": {bad}}}"#));
+        assert_eq!(kind, DecodeErrorKind::Malformed, "{message}");
+        assert!(
+            message.contains("a tensor as bytes is invalid"),
+            "{message}"
+        );
+    }
+    let wide = format!(r#"{{"inputs": {}}}"#, sent.replace("[2, 2]", "[1, 4]"));
+    assert_eq!(refusal(&plan, &wide).0, DecodeErrorKind::Schema);
+}
+
+#[test]
+fn lines_are_rows_of_a_frame_or_of_a_tensor() {
+    let expected = floats(&[2, 2], &[1.0, 2.0, 3.5, 4.0]);
+    for (plan, lines) in [
+        (
+            columns(Compat::Strict),
+            "{\"a\": 1, \"b\": 2}\n{\"a\": 3.5, \"b\": 4}\n",
+        ),
+        (columns(Compat::Strict), "[1, 2]\n[3.5, 4]"),
+        (tensor(Compat::Strict), "[1, 2]\n[3.5, 4]"),
+        (unsigned(Compat::Strict), "[1, 2]\n[3.5, 4]"),
+        (
+            unsigned(Compat::Strict),
+            "{\"x\": [1, 2]}\n{\"x\": [3.5, 4]}",
+        ),
+    ] {
+        let decoded = plan.decode(Format::Lines, lines.as_bytes());
+        let decoded = decoded.unwrap_or_else(|error| panic!("{lines}: {error}"));
+        assert_eq!(decoded.batch.inputs, expected, "{lines}");
+    }
+    let error = columns(Compat::Strict)
+        .decode(
+            Format::Lines,
+            b"{\"a\": 1, \"b\": 2}\n{\"a\": \"x\", \"b\": 4}",
+        )
+        .unwrap_err();
+    assert!(
+        error.message.contains("row 1 at $.dataframe_records[1].a"),
+        "{error}"
+    );
+}
+
+#[test]
+fn rows_of_csv_without_a_header_have_the_order_of_the_signature() {
+    let decode = |plan: &InputPlan, body: &str| plan.decode(Format::CsvRows, body.as_bytes());
+    let expected = floats(&[2, 2], &[1.0, 2.0, 3.5, 4.0]);
+    for plan in [
+        columns(Compat::Strict),
+        columns(Compat::Mlflow),
+        unsigned(Compat::Strict),
+    ] {
+        let decoded = decode(&plan, "1,2\n3.5,4\n").unwrap();
+        assert_eq!(decoded.batch.inputs, expected);
+    }
+    assert!(decode(&columns(Compat::Strict), "1,2,3\n").is_err());
+    assert!(decode(&columns(Compat::Strict), "1,2\n1,2,3\n").is_err());
+}
+
+#[test]
+fn a_body_may_choose_outputs() {
+    let plan = tensor(Compat::Strict);
+    let outputs = |body: &str| plan.decode(Format::Json, body.as_bytes()).unwrap().outputs;
+    assert_eq!(outputs(r#"{"inputs": [[1, 2]]}"#), None);
+    assert_eq!(
+        outputs(r#"{"outputs": ["a", "b\u0063"], "inputs": [[1, 2]]}"#),
+        Some(vec!["a".to_owned(), "bc".to_owned()])
+    );
+    for outputs in ["null", "\"a\"", "[1]", "{}"] {
+        refusal(
+            &plan,
+            &format!(r#"{{"inputs": [[1, 2]], "outputs": {outputs}}}"#),
+        );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The data is decoded where it is met, so that the body is walked once.
 
-use super::scanner::{Scanner, unescape};
+use super::scanner::{Cell, Scanner, unescape};
 use super::{columnar, records, split};
 use crate::error::DecodeError;
 use crate::nested;
@@ -48,6 +48,7 @@ fn decode_utf8(plan: &InputPlan, text: &[u8]) -> Result<Decoded, DecodeError> {
     scanner.take(b'{');
     let mut found: Option<(&'static str, Result<Decoded, DecodeError>)> = None;
     let mut parameters = None;
+    let mut outputs = None;
     let mut old = [false; OLD_KEYS.len()];
     let mut first = true;
     while let Some(raw) = scanner.member(first)? {
@@ -66,6 +67,8 @@ fn decode_utf8(plan: &InputPlan, text: &[u8]) -> Result<Decoded, DecodeError> {
                 Err(_) => scanner.skip()?,
             }
             found = Some((format, decoded));
+        } else if key == "outputs" {
+            outputs = Some(names(&mut scanner)?);
         } else if key == "params" {
             parameters = Some(scanner.clone());
             scanner.skip()?;
@@ -88,9 +91,26 @@ fn decode_utf8(plan: &InputPlan, text: &[u8]) -> Result<Decoded, DecodeError> {
             "Received none of them."
         })
     })?;
-    let decoded = decoded?;
+    let mut decoded = decoded?;
+    decoded.outputs = outputs;
     params::check(plan.params.as_deref(), parameters)?;
     Ok(decoded)
+}
+
+/// The names of the outputs that a body asks for.
+fn names(scanner: &mut Scanner<'_>) -> Result<Vec<String>, DecodeError> {
+    let refused = || DecodeError::malformed("`outputs` must be a list of the names of outputs");
+    if !scanner.take(b'[') {
+        return Err(refused());
+    }
+    let mut names = Vec::new();
+    while scanner.item(names.is_empty())? {
+        match scanner.cell()? {
+            Cell::Text(name) => names.push(name.into_owned()),
+            _ => return Err(refused()),
+        }
+    }
+    Ok(names)
 }
 
 /// Decodes the value of one of [`FORMATS`].
