@@ -14,8 +14,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_TYPE, HOST, ORIGIN, VARY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD,
+    CONTENT_TYPE, HOST, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -132,6 +132,27 @@ pub async fn guard(
     answer.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(value) = &guard.frame_options {
         answer.insert(X_FRAME_OPTIONS, value.clone());
+    }
+    response
+}
+
+/// Lets pages of the allowed origins read responses, and no others; refuses nothing. For
+/// `axum::middleware::from_fn_with_state`.
+pub async fn share(
+    State(guard): State<Arc<BrowserGuard>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers().clone();
+    let origin = text(&headers, ORIGIN);
+    let asks_first = headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if request.method() == Method::OPTIONS && asks_first {
+        plain(StatusCode::NO_CONTENT, "")
+    } else {
+        next.run(request).await
+    };
+    if guard.allows(origin) {
+        guard.share(origin, &headers, response.headers_mut());
     }
     response
 }

@@ -2,18 +2,31 @@
 //!
 //! As `mlflow/pyfunc/scoring_server` decides (charset first, then other parameters, then the
 //! type), with three corrections: an absent header is 415 instead of a crash, names are compared
-//! without case as RFC 9110 asks, and a charset may be quoted.
+//! without case as RFC 9110 asks, and a charset may be quoted. Beside MLflow's types there are JSON
+//! lines, `.npy`, and CSV without a header (RFC 4180: `text/csv; header=absent`).
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use mlrs_http::{ApiError, ErrorCode};
 use mlrs_payload::Format;
 
-/// The format of the body.
+/// Media types of JSON lines: that of SageMaker, and those that others use.
+pub const JSON_LINES: [&str; 5] = [
+    "application/jsonlines",
+    "application/jsonl",
+    "application/x-jsonlines",
+    "application/x-ndjson",
+    "application/ndjson",
+];
+
+/// The media type of numpy's files.
+pub const NPY: &str = "application/x-npy";
+
+/// The format of the body; `csv_header` says whether CSV has one where its type does not.
 ///
 /// # Errors
 /// 415 for any type or parameter that is not served.
-pub fn format_of(headers: &HeaderMap) -> Result<Format, ApiError> {
+pub fn format_of(headers: &HeaderMap, csv_header: bool) -> Result<Format, ApiError> {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return Err(unsupported("the request has no Content-Type".to_owned()));
     };
@@ -24,18 +37,22 @@ pub fn format_of(headers: &HeaderMap) -> Result<Format, ApiError> {
     let text = value
         .to_str()
         .map_err(|_| unsupported("the Content-Type is not ASCII".into()))?;
-    parse(text)
+    parse(text, csv_header)
 }
 
-fn parse(text: &str) -> Result<Format, ApiError> {
+fn parse(text: &str, csv_header: bool) -> Result<Format, ApiError> {
     let mut parts = text.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();
+    let csv = media_type.eq_ignore_ascii_case("text/csv");
     let mut charset = "utf-8";
+    let mut header = None;
     let mut unknown = Vec::new();
     for part in parts.filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         if name.trim().eq_ignore_ascii_case("charset") {
             charset = value.trim().trim_matches('"');
+        } else if csv && name.trim().eq_ignore_ascii_case("header") {
+            header = Some(value.trim().trim_matches('"'));
         } else {
             unknown.push(name.trim());
         }
@@ -54,14 +71,42 @@ fn parse(text: &str) -> Result<Format, ApiError> {
     }
     if media_type.eq_ignore_ascii_case("application/json") {
         Ok(Format::Json)
-    } else if media_type.eq_ignore_ascii_case("text/csv") {
-        Ok(Format::Csv)
+    } else if csv {
+        csv_format(header, csv_header)
+    } else if is_json_lines(media_type) {
+        Ok(Format::Lines)
+    } else if media_type.eq_ignore_ascii_case(NPY) {
+        Ok(Format::Npy)
     } else {
         Err(unsupported(format!(
             "This predictor only supports the following content types: Types: \
              ['text/csv', 'application/json']. Got '{text}'."
         )))
     }
+}
+
+fn csv_format(header: Option<&str>, csv_header: bool) -> Result<Format, ApiError> {
+    let present = match header {
+        None => csv_header,
+        Some(value) if value.eq_ignore_ascii_case("present") => true,
+        Some(value) if value.eq_ignore_ascii_case("absent") => false,
+        Some(_) => {
+            let message = "the parameter `header` of text/csv is `present` or `absent`";
+            return Err(unsupported(message.to_owned()));
+        }
+    };
+    Ok(if present {
+        Format::Csv
+    } else {
+        Format::CsvRows
+    })
+}
+
+/// Whether a media type is one of JSON lines.
+pub fn is_json_lines(media_type: &str) -> bool {
+    JSON_LINES
+        .iter()
+        .any(|known| media_type.eq_ignore_ascii_case(known))
 }
 
 /// How to send today what a content type of MLflow 1.x announces.
@@ -87,7 +132,7 @@ mod tests {
 
     fn of(value: &str) -> Result<Format, ApiError> {
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
-        format_of(&HeaderMap::from_iter([(CONTENT_TYPE, value)]))
+        format_of(&HeaderMap::from_iter([(CONTENT_TYPE, value)]), true)
     }
 
     #[test]
@@ -112,7 +157,6 @@ mod tests {
         for other in [
             "",
             "application/xml",
-            "application/jsonl",
             "application/vnd.apache.parquet",
             "application/json; charset=latin-1",
             "text/csv; format=pandas-split",
@@ -120,7 +164,26 @@ mod tests {
         ] {
             assert_eq!(of(other).unwrap_err().status(), 415, "{other}");
         }
-        assert_eq!(format_of(&HeaderMap::new()).unwrap_err().status(), 415);
+        let none = format_of(&HeaderMap::new(), true);
+        assert_eq!(none.unwrap_err().status(), 415);
+    }
+
+    #[test]
+    fn lines_and_files_and_rows_without_a_header() {
+        for lines in JSON_LINES {
+            assert_eq!(of(lines).unwrap(), Format::Lines, "{lines}");
+        }
+        assert_eq!(of("application/x-npy").unwrap(), Format::Npy);
+        assert_eq!(of("text/csv; header=absent").unwrap(), Format::CsvRows);
+        assert_eq!(of("text/csv; Header=\"present\"").unwrap(), Format::Csv);
+        assert_eq!(parse("text/csv", false).unwrap(), Format::CsvRows);
+        assert_eq!(
+            parse("text/csv; header=present", false).unwrap(),
+            Format::Csv
+        );
+        for bad in ["text/csv; header=x", "application/json; header=absent"] {
+            assert_eq!(of(bad).unwrap_err().status(), 415, "{bad}");
+        }
     }
 
     #[test]

@@ -11,15 +11,16 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::HeaderMap;
+use http::HeaderValue;
+use http::request::Parts;
 use mlrs_http::{AdmittedBody, RequestId, answer, body};
-use mlrs_payload::{
-    AnswerShape, Batch, Decoded, EncodeError, Format, Output, TensorData, Value, encode,
-};
+use mlrs_payload::{Batch, Decoded, EncodeError, Form, Format, Output, Part, TensorData, Value};
 use mlrs_runtime::Prediction;
 
+use crate::accept::form_of;
 use crate::content_type::format_of;
 use crate::metrics::Reason;
+use crate::outputs;
 use crate::refused::Refused;
 use crate::state::{Phase, ScoringState};
 
@@ -40,11 +41,11 @@ pub async fn invoke(State(state): State<ScoringState>, request: Request) -> Resp
     let (head, body) = request.into_parts();
     let id = RequestId::of(&head.headers);
     let unanswered = Unanswered { state: &state };
-    let scored = AssertUnwindSafe(score(&state, &head.headers, body, started))
+    let scored = AssertUnwindSafe(score(&state, &head, body, started))
         .catch_unwind()
         .await;
     let response = match scored.unwrap_or_else(|_| Err(Refused::panicked())) {
-        Ok(json) => answer::ok(&head.headers, &id, answer::JSON, json).await,
+        Ok((content_type, bytes)) => answer::ok(&head.headers, &id, content_type, bytes).await,
         Err(refused) => {
             if let Some(reason) = refused.reason {
                 state.metrics().rejected(reason);
@@ -66,11 +67,13 @@ pub async fn invoke(State(state): State<ScoringState>, request: Request) -> Resp
 
 async fn score(
     state: &ScoringState,
-    headers: &HeaderMap,
+    head: &Parts,
     body: Body,
     started: Instant,
-) -> Result<Vec<u8>, Refused> {
-    let format = match format_of(headers) {
+) -> Result<(HeaderValue, Vec<u8>), Refused> {
+    let headers = &head.headers;
+    let csv_header = state.settings().csv_header;
+    let format = match format_of(headers, csv_header) {
         Ok(format) => format,
         Err(error) => {
             body::discard(headers, body).await;
@@ -82,9 +85,26 @@ async fn score(
         bytes,
         permit: _permit,
     } = body::read(headers, body, state.limits(), state.budget()).await?;
-    let decoded = decode_body(state, format, bytes).await?;
-    let prediction = predict(state, decoded.batch, started).await?;
-    encode_answer(state, prediction, decoded.answer).await
+    let Decoded {
+        batch,
+        answer: shape,
+        outputs,
+        ..
+    } = decode_body(state, format, bytes).await?;
+    let chosen = outputs::chosen(&head.uri, outputs, state.service().model().outputs())?;
+    let (form, content_type) = form_of(headers, shape, csv_header);
+    let prediction = predict(state, batch, started).await?;
+    let wanted = Wanted { form, chosen };
+    let bytes = encode_answer(state, prediction, wanted).await?;
+    Ok((content_type, bytes))
+}
+
+/// What is to be written of a prediction, and how.
+pub(crate) struct Wanted {
+    /// The form of the response.
+    pub(crate) form: Form,
+    /// The places of the outputs that are asked for; all when absent.
+    pub(crate) chosen: Option<Vec<usize>>,
 }
 
 async fn decode_body(
@@ -131,45 +151,46 @@ async fn predict(
 async fn encode_answer(
     state: &ScoringState,
     prediction: Prediction,
-    shape: AnswerShape,
+    wanted: Wanted,
 ) -> Result<Vec<u8>, Refused> {
     let begin = Instant::now();
     let values = values_of(&prediction);
-    let json = if values < ENCODED_ELSEWHERE_FROM {
-        write(state, &prediction, shape, values)
+    let is_json = matches!(wanted.form, Form::Json(_));
+    let written = if values < ENCODED_ELSEWHERE_FROM {
+        write(state, &prediction, &wanted, values)
     } else {
         let state = state.clone();
-        elsewhere(move || write(&state, &prediction, shape, values)).await?
-    }?;
+        elsewhere(move || write(&state, &prediction, &wanted, values)).await?
+    };
+    let bytes = match written {
+        Ok(bytes) => bytes,
+        Err(error) if is_json => return Err(error.into()),
+        Err(error) => return Err(Refused::unwritable(&error)),
+    };
     state
         .metrics()
         .encode_seconds
         .observe(begin.elapsed().as_secs_f64());
-    Ok(json)
+    Ok(bytes)
 }
 
 /// The answer to a request, with room for `values` values reserved.
 pub(crate) fn write(
     state: &ScoringState,
     prediction: &Prediction,
-    shape: AnswerShape,
+    wanted: &Wanted,
     values: usize,
 ) -> Result<Vec<u8>, EncodeError> {
-    let mut json = Vec::with_capacity(64 + values * BYTES_A_VALUE);
-    let Prediction {
-        output, rows, all, ..
-    } = prediction;
-    let infos = state.service().model().outputs();
-    encode(
-        output,
-        rows.clone(),
-        *all,
-        infos,
-        shape,
-        state.plan().compat(),
-        &mut json,
-    )?;
-    Ok(json)
+    let mut bytes = Vec::with_capacity(64 + values * BYTES_A_VALUE);
+    let part = Part {
+        output: &prediction.output,
+        rows: prediction.rows.clone(),
+        all: prediction.all,
+        infos: state.service().model().outputs(),
+        chosen: wanted.chosen.as_deref(),
+    };
+    part.write(wanted.form, state.plan().compat(), &mut bytes)?;
+    Ok(bytes)
 }
 
 /// About how many values the answer to this request has.

@@ -4,6 +4,7 @@
 //! environment or knows an engine. The protocol is that of `mlflow models serve` (MLflow 3.17);
 //! where mlrs deliberately differs, the code says so.
 
+mod accept;
 mod content_type;
 mod docs;
 mod example;
@@ -11,6 +12,7 @@ mod invocations;
 mod metrics;
 mod model_schema;
 mod openapi;
+mod outputs;
 mod refused;
 mod routes;
 mod state;

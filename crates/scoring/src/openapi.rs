@@ -11,14 +11,14 @@ use crate::state::ModelInfo;
 use crate::{example, model_schema};
 
 /// The document for a model.
-pub fn document(info: &ModelInfo, engine: &[TensorInfo]) -> Value {
+pub fn document(info: &ModelInfo, engine: &[TensorInfo], root_path: &str) -> Value {
     let inputs = model_schema::inputs(info, engine);
     let sample = example::request(info.serving_example.as_deref(), &inputs);
     let mut schemas = Map::new();
     schemas.insert("Request".to_owned(), request(info, &inputs));
     schemas.insert("Predictions".to_owned(), predictions(info));
     schemas.insert("Error".to_owned(), error());
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": info.name,
@@ -30,7 +30,11 @@ pub fn document(info: &ModelInfo, engine: &[TensorInfo]) -> Value {
         },
         "paths": paths(&sample, &inputs),
         "components": { "schemas": schemas },
-    })
+    });
+    if !root_path.is_empty() {
+        document["servers"] = json!([{ "url": root_path }]);
+    }
+    document
 }
 
 fn paths(sample: &Value, inputs: &Schema) -> Value {
@@ -45,11 +49,16 @@ fn paths(sample: &Value, inputs: &Schema) -> Value {
             "schema": { "type": "string", "description": "One header line, then one line a row." },
         });
     }
+    content["application/jsonlines"] = json!({
+        "schema": { "type": "string", "description": "A record or a list for each row." },
+    });
     let mut responses = json!({ "200": {
         "description": "The predictions.",
-        "content": { "application/json": {
-            "schema": { "$ref": "#/components/schemas/Predictions" },
-        } },
+        "content": {
+            "application/json": { "schema": { "$ref": "#/components/schemas/Predictions" } },
+            "text/csv": { "schema": { "type": "string" } },
+            "application/jsonlines": { "schema": { "type": "string" } },
+        },
     } });
     for (status, meaning) in REFUSALS {
         responses[*status] = refusal(meaning);
@@ -58,6 +67,13 @@ fn paths(sample: &Value, inputs: &Schema) -> Value {
         "/invocations": { "post": {
             "operationId": "invocations",
             "summary": "Predict",
+            "parameters": [{
+                "name": "outputs",
+                "in": "query",
+                "required": false,
+                "description": "The outputs to answer with, divided by commas; all of them unless said.",
+                "schema": { "type": "string" },
+            }],
             "requestBody": { "required": true, "content": content },
             "responses": responses,
         } },
@@ -357,7 +373,7 @@ mod tests {
                  "properties": {"when": {"type": "datetime", "required": true}}}]"#,
             r#"[{"type": "long", "required": true}]"#,
         );
-        insta::assert_json_snapshot!(document(&info, &[]));
+        insta::assert_json_snapshot!(document(&info, &[], ""));
     }
 
     #[test]
@@ -367,7 +383,7 @@ mod tests {
             dtype: DType::F32,
             shape: Some(vec![Dim::Symbolic("rows".to_owned()), Dim::Fixed(2)]),
         }];
-        let document = document(&ModelInfo::default(), &engine);
+        let document = document(&ModelInfo::default(), &engine, "");
         insta::assert_json_snapshot!(document["components"]["schemas"]["Request"]);
         assert!(
             document["paths"]["/invocations"]["post"]["requestBody"]["content"]["text/csv"]
@@ -396,7 +412,7 @@ mod tests {
             },
         ];
         info.signature.as_mut().unwrap().params = Some(params);
-        let document = document(&info, &[]);
+        let document = document(&info, &[], "");
         let form = &document["components"]["schemas"]["Request"]["oneOf"][0]["properties"];
         assert_eq!(
             form["params"]["properties"],

@@ -47,6 +47,13 @@ impl Refused {
         Self::failed("the server failed on this request", "a panic".to_owned())
     }
 
+    /// The outputs cannot be written in the form that the request asks for. The reason names
+    /// outputs of the model, and is told.
+    pub fn unwritable(error: &EncodeError) -> Self {
+        let message = format!("The outputs cannot be written as `Accept` asks: {error}");
+        ApiError::new(ErrorCode::BadRequest, message).into()
+    }
+
     /// The answer, after the log was told what the client is not.
     pub fn answer(self, id: RequestId) -> Response {
         if let Some(detail) = &self.detail {

@@ -1,13 +1,17 @@
 //! The routes of a scoring server.
 
 use axum::Router;
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use mlrs_http::{ApiError, ErrorCode, RequestId, answer, metrics};
+use mlrs_http::browser::share;
+use mlrs_http::{ApiError, BrowserGuard, ErrorCode, RequestId, answer, metrics};
 
 use crate::invocations::invoke;
 use crate::state::{Phase, ScoringState};
@@ -33,7 +37,27 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 ///
 /// `POST /invocations`; `GET /ping`, `/health`, `/version` as MLflow has them; `GET /ready`,
 /// `/metrics`, `/openapi.json`, `/docs` of mlrs. Errors are JSON on every route.
+///
+/// Behind a proxy that puts [`ScoringSettings::root_path`](crate::ScoringSettings) before every path,
+/// the routes are found with and without it.
 pub fn router(state: ScoringState) -> Router {
+    let settings = state.settings().clone();
+    let routes = routes(state);
+    let routes = match settings.root_path.as_str() {
+        "" => routes,
+        root => Router::new().nest(root, routes.clone()).merge(routes),
+    };
+    if settings.allowed_origins.is_empty() {
+        return routes;
+    }
+    let guard = Arc::new(BrowserGuard {
+        allowed_origins: settings.allowed_origins,
+        ..BrowserGuard::default()
+    });
+    routes.layer(from_fn_with_state(guard, share))
+}
+
+fn routes(state: ScoringState) -> Router {
     Router::new()
         .route("/invocations", post(invoke).fallback(not_post))
         .route("/ping", reading(get(alive)))
@@ -110,7 +134,8 @@ async fn docs(State(state): State<ScoringState>, headers: HeaderMap, id: Request
 
 /// A path with slashes at its end is sent to the one without, as MLflow's server does.
 async fn unknown(State(state): State<ScoringState>, id: RequestId, request: Request) -> Response {
-    if let Some(location) = without_slashes(request.uri()) {
+    let root = &state.settings().root_path;
+    if let Some(location) = without_slashes(root, request.uri()) {
         let (head, body) = request.into_parts();
         mlrs_http::body::discard(&head.headers, body).await;
         let redirect = (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]);
@@ -122,14 +147,14 @@ async fn unknown(State(state): State<ScoringState>, id: RequestId, request: Requ
     refuse(&state, error, id)
 }
 
-/// Where a route with slashes behind it is to be found.
-fn without_slashes(uri: &Uri) -> Option<String> {
+/// Where a route with slashes behind it is to be found, from outside.
+fn without_slashes(root: &str, uri: &Uri) -> Option<String> {
     let path = uri.path().strip_suffix('/')?.trim_end_matches('/');
     if !PATHS.contains(&path) {
         return None;
     }
     let query = uri.query().map(|query| format!("?{query}"));
-    Some(format!("{path}{}", query.unwrap_or_default()))
+    Some(format!("{root}{path}{}", query.unwrap_or_default()))
 }
 
 async fn not_post(State(state): State<ScoringState>, id: RequestId) -> Response {

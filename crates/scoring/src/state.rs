@@ -35,8 +35,8 @@ pub struct ModelInfo {
     pub serving_example: Option<Vec<u8>>,
 }
 
-/// The limits of a scoring server.
-#[derive(Clone, Copy, Debug)]
+/// The limits of a scoring server, and how it is reached.
+#[derive(Clone, Debug)]
 pub struct ScoringSettings {
     /// Bytes of one request body, decompressed.
     pub body_bytes: usize,
@@ -46,6 +46,13 @@ pub struct ScoringSettings {
     pub read_timeout: Duration,
     /// Time from the head of a request to its answer.
     pub request_timeout: Duration,
+    /// Whether CSV has a line that names the columns, where its content type does not say.
+    pub csv_header: bool,
+    /// What a proxy puts before every path, and may or may not take away again: empty, or with a
+    /// slash before and none behind.
+    pub root_path: String,
+    /// Origins whose web pages may read responses, with `*` for any text.
+    pub allowed_origins: Vec<String>,
 }
 
 impl Default for ScoringSettings {
@@ -56,6 +63,9 @@ impl Default for ScoringSettings {
             bytes_in_flight: 400 << 20,
             read_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_mins(1),
+            csv_header: true,
+            root_path: String::new(),
+            allowed_origins: Vec::new(),
         }
     }
 }
@@ -101,7 +111,7 @@ impl ScoringState {
     ) -> Result<Self, prometheus::Error> {
         let metrics = ScoringMetrics::new(&info)?;
         let inputs = service.model().inputs();
-        let openapi = openapi::document(&info, inputs);
+        let openapi = openapi::document(&info, inputs, &settings.root_path);
         let docs = docs::page(&info, inputs, service.model().outputs());
         Ok(Self(Arc::new(Shared {
             limits: BodyLimits {
@@ -168,6 +178,10 @@ impl ScoringState {
 
     pub(crate) fn request_timeout(&self) -> Duration {
         self.0.settings.request_timeout
+    }
+
+    pub(crate) fn settings(&self) -> &ScoringSettings {
+        &self.0.settings
     }
 
     pub(crate) fn limits(&self) -> &BodyLimits {

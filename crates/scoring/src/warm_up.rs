@@ -5,10 +5,10 @@
 
 use std::time::Instant;
 
-use mlrs_payload::{Batch, DecodeError, Decoded, EncodeError, Format};
+use mlrs_payload::{Batch, DecodeError, Decoded, EncodeError, Form, Format};
 use mlrs_runtime::Rejection;
 
-use crate::invocations::write;
+use crate::invocations::{Wanted, write};
 use crate::state::ScoringState;
 
 /// What the warm-up found.
@@ -76,7 +76,11 @@ impl ScoringState {
         let deadline = Instant::now() + self.request_timeout();
         let predicting = self.service().predict(decoded.batch, deadline);
         let prediction = predicting.await.map_err(WarmUpError::Predict)?;
-        write(self, &prediction, decoded.answer, 0).map_err(WarmUpError::Encode)?;
+        let wanted = Wanted {
+            form: Form::Json(decoded.answer),
+            chosen: None,
+        };
+        write(self, &prediction, &wanted, 0).map_err(WarmUpError::Encode)?;
         Ok(())
     }
 }

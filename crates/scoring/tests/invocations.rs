@@ -30,6 +30,7 @@ fn small() -> ScoringSettings {
         bytes_in_flight: 1000,
         read_timeout: Duration::from_millis(50),
         request_timeout: Duration::from_millis(300),
+        ..ScoringSettings::default()
     }
 }
 

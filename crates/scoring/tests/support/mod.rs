@@ -194,6 +194,14 @@ impl Server {
         Answer::of(self.router().oneshot(request).await.unwrap()).await
     }
 
+    /// The body of the response, which need not be text.
+    pub async fn send_for_bytes(&self, request: Request<Body>) -> Vec<u8> {
+        let response = self.router().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let body = response.into_body().collect().await.unwrap();
+        body.to_bytes().to_vec()
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).body(Body::empty()).unwrap())
             .await
