@@ -62,6 +62,20 @@ pub(crate) struct ServerArguments {
     /// Which conversions of input values are allowed
     #[arg(long, value_enum, default_value_t = CompatChoice::Strict, env = "MLRS_COMPAT", value_name = "MODE")]
     pub(crate) compat: CompatChoice,
+    /// The path that a proxy puts before those of this server, and may take away again
+    #[arg(long, default_value = "", hide_default_value = true, env = "MLRS_ROOT_PATH", value_name = "PATH", value_parser = root_path)]
+    pub(crate) root_path: String,
+    /// Origins whose web pages may read responses, such as https://app.example; `*` stands for any text
+    #[arg(
+        long,
+        value_delimiter = ',',
+        env = "MLRS_CORS_ALLOWED_ORIGINS",
+        value_name = "ORIGINS"
+    )]
+    pub(crate) cors_allowed_origins: Vec<String>,
+    /// Whether CSV has a line that names the columns, where its content type does not say
+    #[arg(long, value_enum, default_value_t = CsvHeader::Present, env = "MLRS_CSV_HEADER", value_name = "WHETHER")]
+    pub(crate) csv_header: CsvHeader,
     /// Seconds that requests in flight may take to finish after SIGTERM
     #[arg(long, default_value_t = 25, env = "MLRS_DRAIN", value_name = "SECONDS")]
     pub(crate) drain: u64,
@@ -120,6 +134,32 @@ pub(crate) enum CompatChoice {
     Strict,
     /// MLflow's numpy casts, and its `NaN` and `Infinity` in answers.
     Mlflow,
+}
+
+/// The choices of `--csv-header`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CsvHeader {
+    /// The first line names the columns.
+    Present,
+    /// All lines are rows, with columns in the order of the signature: so SageMaker sends them.
+    Absent,
+}
+
+/// A path with a slash before it and none behind; empty for none.
+fn root_path(text: &str) -> Result<String, String> {
+    let path = text.trim_matches('/');
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-._~/".contains(letter);
+    if !path.chars().all(is_plain) || path.split('/').any(|part| part == ".." || part == ".") {
+        return Err("a path has letters, digits, `-`, `.`, `_`, `~` and `/`".to_owned());
+    }
+    if path.contains("//") {
+        return Err("a path has no part that is empty".to_owned());
+    }
+    Ok(if path.is_empty() {
+        String::new()
+    } else {
+        format!("/{path}")
+    })
 }
 
 impl From<CompatChoice> for Compat {
@@ -273,6 +313,9 @@ fn prepare(
         body_bytes: arguments.limits.body_limit,
         bytes_in_flight: arguments.limits.bytes_in_flight,
         request_timeout: Duration::from_secs(arguments.server.timeout),
+        csv_header: arguments.server.csv_header == CsvHeader::Present,
+        root_path: arguments.server.root_path.clone(),
+        allowed_origins: arguments.server.cors_allowed_origins.clone(),
         ..ScoringSettings::default()
     };
     Ok((
@@ -354,5 +397,25 @@ fn try_it(source: &Source, address: std::net::SocketAddr) -> String {
             )
         }
         None => format!("try it in a browser: http://{address}/docs"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::root_path;
+
+    #[test]
+    fn a_root_path_has_a_slash_before_it_and_none_behind() {
+        for (text, path) in [
+            ("", ""),
+            ("/", ""),
+            ("models/iris", "/models/iris"),
+            ("/models/iris/", "/models/iris"),
+        ] {
+            assert_eq!(root_path(text).as_deref(), Ok(path), "{text}");
+        }
+        for text in ["/a//b", "/a/../b", "/a b", "/{a}", "/a?b", "/*"] {
+            assert!(root_path(text).is_err(), "{text}");
+        }
     }
 }
