@@ -22,6 +22,7 @@ const OF_PAGES: &[&str] = &[
     "/mlflow/gateway/model-definitions/list",
     "/mlflow/scorers/online-configs",
     "/mlflow/traces/batchGetInfos",
+    "/mlflow/traces",
 ];
 
 /// What buttons of these pages would do; below `/ajax-api` it is refused by its name.
@@ -32,6 +33,7 @@ const BUTTONS: &[&str] = &[
     "/mlflow/webhooks",
     "/mlflow/label-schemas/create",
     "/mlflow/review-queues/create",
+    "/mlflow/review-queues/get-or-create-user",
 ];
 
 /// Routes outside of the protocol definitions, with the status that an empty request gets.
@@ -123,5 +125,10 @@ fn what_is_needed_is_there_and_the_rest_says_that_it_is_not() {
     for (method, path, status) in ROUTES {
         let answer = ask(method, path);
         assert_eq!(answer.status, *status, "{method} {path}: {answer:?}");
+    }
+    // MLflow's pages show what they are not told about.
+    let info = ask("GET", "/ajax-api/3.0/mlflow/server-info").body;
+    for absent in ["gateway", "scheduled_issue_detection"] {
+        assert!(info.contains(&format!("\"{absent}\":false")), "{info}");
     }
 }

@@ -41,4 +41,7 @@ pub struct FeaturesEnabled {
     /// The gateway to language models.
     #[serde(deserialize_with = "nullable")]
     pub gateway: bool,
+    /// Looking for issues in traces at set times; pages of MLflow 3.18 ask for it.
+    #[serde(deserialize_with = "nullable")]
+    pub scheduled_issue_detection: bool,
 }

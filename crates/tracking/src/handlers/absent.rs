@@ -56,6 +56,7 @@ pub(crate) const ANSWERS: &[Absent] = &[
     post("/ajax-api/3.0/mlflow/traces/search", "{}"),
     post("/ajax-api/3.0/mlflow/traces/metrics", "{}"),
     post("/ajax-api/3.0/mlflow/traces/batchGetInfos", "{}"),
+    get("/ajax-api/2.0/mlflow/traces", "{}"),
     post("/ajax-api/3.0/mlflow/datasets/search", "{}"),
     // Reviews of traces, and issues found in them.
     get(
@@ -169,6 +170,10 @@ pub(crate) const REFUSED: &[Missing] = &[
     missing("/ajax-api/3.0/mlflow/assistant/skills/install", "assistant"),
     missing("/ajax-api/3.0/mlflow/label-schemas/create", "reviews"),
     missing("/ajax-api/3.0/mlflow/review-queues/create", "reviews"),
+    missing(
+        "/ajax-api/3.0/mlflow/review-queues/get-or-create-user",
+        "reviews",
+    ),
 ];
 
 #[cfg(test)]
