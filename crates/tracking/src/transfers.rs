@@ -12,9 +12,9 @@ use tokio::time::timeout;
 
 use crate::artifacts::AccessError;
 
-/// Bytes of a file that is sent that are in memory: a piece that is read, one that is handed over, and
+/// Bytes of a file that is sent that are in memory: two pieces that are read, one that is handed over, and
 /// what waits to be taken by the client.
-const HELD: usize = 256 << 10;
+const HELD: usize = 320 << 10;
 
 /// Time that a transfer waits for another one to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -110,9 +110,64 @@ mod tests {
     use std::convert::Infallible;
 
     use axum::body::Body;
+    use axum::response::Response;
     use bytes::Bytes;
+    use http_body_util::BodyExt as _;
+    use mlrs_artifacts::{CloudSettings, LocalStore};
+    use mlrs_store::rules::HostPolicy;
+    use tower::ServiceExt as _;
 
     use super::*;
+    use crate::{Artifacts, TrackingSettings, TrackingState, router};
+
+    /// What a server with this directory says to a GET.
+    async fn ask(state: &TrackingState, path: &str) -> Response {
+        let request = http::Request::get(format!("/api/2.0/mlflow-artifacts{path}"));
+        let request = request.body(Body::empty()).unwrap();
+        let answered = router(state.clone(), "", None).oneshot(request).await;
+        answered.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_client_has_not_read_counts_as_bytes_in_flight() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("large"), vec![7; 1 << 20]).unwrap();
+        let artifacts = Artifacts {
+            destination: Some(Arc::new(LocalStore::new(directory.path()))),
+            cloud: CloudSettings::default(),
+            local_roots: Vec::new(),
+            hosts: HostPolicy::default(),
+        };
+        let settings = TrackingSettings {
+            body_bytes: HELD,
+            bytes_in_flight: HELD,
+            ..TrackingSettings::default()
+        };
+        let state = TrackingState::new(None, artifacts, None, settings).unwrap();
+        let budget = state.budget();
+
+        let listed = ask(&state, "/artifacts").await;
+        assert_eq!(listed.status(), 200);
+        let held = budget.used();
+        let json = listed.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(held, json.len());
+        drop(json);
+        assert_eq!(budget.used(), 0);
+
+        let mut sent = ask(&state, "/artifacts/large").await;
+        let piece = sent.body_mut().frame().await.unwrap().unwrap();
+        assert_eq!(piece.into_data().unwrap().len(), 64 << 10);
+        assert_eq!(budget.used(), HELD);
+        for path in ["/artifacts/large", "/artifacts"] {
+            let refused = ask(&state, path).await;
+            assert_eq!(refused.status(), 503, "{path}");
+            assert!(refused.headers().contains_key("retry-after"), "{path}");
+        }
+        let rest = sent.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(rest.len(), (1 << 20) - (64 << 10));
+        assert_eq!(budget.used(), 0);
+        assert_eq!(ask(&state, "/artifacts").await.status(), 200);
+    }
 
     #[tokio::test]
     async fn files_that_are_sent_have_places_and_hold_bytes() {
