@@ -1,13 +1,16 @@
 //! Listing directories, and reading files piece by piece.
 
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use cap_std::fs::{Dir, DirEntry, Metadata, OpenOptions, OpenOptionsExt as _};
-use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::task::spawn_blocking;
 
 use super::{LocalStore, UPLOADS};
@@ -92,10 +95,9 @@ impl LocalStore {
         path: &ArtifactPath,
         offset: u64,
     ) -> Result<Opened, StoreError> {
-        let opened = self.beneath(path, move |root, place| open(root, place, offset));
-        let (file, length) = opened.await?;
+        let (file, length) = self.beneath(path, open).await?;
         let place = path.below(&self.root);
-        let stream = pieces(file, length.saturating_sub(offset))
+        let stream = pieces(file, offset, length)
             .map(move |piece| {
                 piece.map_err(|source| StoreError::Local {
                     path: place.clone(),
@@ -151,8 +153,8 @@ fn size_of(root: &Dir, place: &Path, entry: &DirEntry) -> io::Result<Option<Opti
     })
 }
 
-/// A file from `offset` on, and its length. A pipe is not waited for, and not read.
-fn open(root: &Dir, place: &Path, offset: u64) -> io::Result<(std::fs::File, u64)> {
+/// A file and its length. A pipe is not waited for, and not read.
+fn open(root: &Dir, place: &Path) -> io::Result<(File, u64)> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK);
     let file = root.open_with(place, &options)?;
@@ -163,30 +165,41 @@ fn open(root: &Dir, place: &Path, offset: u64) -> io::Result<(std::fs::File, u64
     if !metadata.is_file() {
         return Err(io::ErrorKind::NotFound.into());
     }
-    let mut file = file.into_std();
-    file.seek(SeekFrom::Start(offset))?;
-    Ok((file, metadata.len()))
+    Ok((file.into_std(), metadata.len()))
 }
 
-/// Up to `left` bytes of a file; a file that was cut since ends earlier.
-fn pieces(file: std::fs::File, left: u64) -> BoxStream<'static, io::Result<Bytes>> {
-    stream::try_unfold((file, left), |(file, left)| async move {
-        if left == 0 {
-            return Ok(None);
+/// The bytes of a file from one place to another. One piece is read while the one before it is sent; a
+/// file that was cut since ends earlier.
+fn pieces(file: File, from: u64, to: u64) -> BoxStream<'static, io::Result<Bytes>> {
+    let file = Arc::new(file);
+    let starts = (from..to).step_by(PIECE as usize);
+    stream::iter(starts)
+        .map(move |start| {
+            let (file, length) = (Arc::clone(&file), (to - start).min(PIECE) as usize);
+            // It begins before it is waited for.
+            let reading = spawn_blocking(move || read_at(&file, start, length));
+            async move {
+                reading
+                    .await
+                    .unwrap_or_else(|error| Err(io::Error::other(error)))
+            }
+        })
+        .buffered(2)
+        .try_take_while(|piece| std::future::ready(Ok(!piece.is_empty())))
+        .boxed()
+}
+
+fn read_at(file: &File, start: u64, length: usize) -> io::Result<Bytes> {
+    let mut piece = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match file.read_at(&mut piece[filled..], start + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        let read = spawn_blocking(move || {
-            let mut piece = Vec::with_capacity(left.min(PIECE) as usize);
-            (&file).take(left.min(PIECE)).read_to_end(&mut piece)?;
-            Ok((piece, file))
-        });
-        let (piece, file) = read
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))?;
-        if piece.is_empty() {
-            return Ok(None);
-        }
-        let left = left.saturating_sub(piece.len() as u64);
-        Ok(Some((Bytes::from(piece), (file, left))))
-    })
-    .boxed()
+    }
+    piece.truncate(filled);
+    Ok(piece.into())
 }
