@@ -14,6 +14,7 @@ use mlrs_store::search::{Filter, NumberTest, Operator, TextTest};
 
 use crate::connection::Dialect;
 use crate::log::stored;
+use crate::sqlite::{ILIKE, LIKE};
 use crate::statement::Statement;
 
 /// Adds a filter; `clause` adds one comparison.
@@ -47,20 +48,6 @@ fn join<'a, T>(
     statement.push(")");
 }
 
-/// What PostgreSQL has without being told.
-const ESCAPE: &str = " ESCAPE '\\'";
-
-/// The function that each connection to SQLite has beside its own `lower`, which knows ASCII only.
-pub(crate) const FOLD: &str = "mlrs_fold";
-
-/// A text without regard to case, letter by letter, as PostgreSQL compares them.
-pub(crate) fn folded(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_lowercase();
-    }
-    text.chars().flat_map(char::to_lowercase).collect()
-}
-
 /// Adds a test of a text column.
 fn text<'a>(
     statement: &mut Statement<'a>,
@@ -69,21 +56,17 @@ fn text<'a>(
     test: &'a TextTest,
 ) {
     match test {
-        TextTest::Compare(Operator::ILike, pattern) => match dialect {
-            Dialect::Sqlite => {
-                statement.push(FOLD).push("(").push(column).push(") LIKE ");
-                statement.bind(folded(pattern)).push(ESCAPE);
-            }
-            Dialect::Postgres => {
-                statement.push(column).push(" ILIKE ").bind(pattern);
-            }
-        },
+        TextTest::Compare(operator @ (Operator::Like | Operator::ILike), pattern)
+            if dialect == Dialect::Sqlite =>
+        {
+            let folds = *operator == Operator::ILike;
+            statement.push(if folds { ILIKE } else { LIKE });
+            statement.push("(").push(column).push(", ");
+            statement.bind(pattern).push(")");
+        }
         TextTest::Compare(operator, value) => {
             statement.push(column).push(" ").push(operator.text());
             statement.push(" ").bind(value);
-            if *operator == Operator::Like && dialect == Dialect::Sqlite {
-                statement.push(ESCAPE);
-            }
         }
         TextTest::In { negated, texts } => {
             let operator = if *negated { " NOT IN " } else { " IN " };
@@ -216,46 +199,4 @@ pub(crate) fn cut<T>(items: &mut Vec<T>, limit: u64, offset: u64) -> Option<u64>
     }
     items.truncate(limit as usize);
     Some(offset + limit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn case_is_folded_letter_by_letter() {
-        assert_eq!(folded("Tree_%"), "tree_%");
-        assert_eq!(folded("ÄÖÜ Ελλάς ПРИВЕТ"), "äöü ελλάς привет");
-        // At the end of a word, too: what stands behind it may be a `%`.
-        assert_eq!(folded("ΟΔΟΣ"), "οδοσ");
-    }
-
-    #[test]
-    fn sqlite_folds_all_alphabets() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("t.db");
-        rusqlite::Connection::open(&file).unwrap();
-        let found = crate::sqlite::look(&file, |connection| {
-            let mut statement = Statement::new("SELECT ");
-            let test = TextTest::Compare(Operator::ILike, "%größe_ΟΔΟΣ".to_owned());
-            text(&mut statement, Dialect::Sqlite, "'DIE GRÖßE οδος'", &test);
-            crate::connection::first(connection, statement.text(), statement.values(), |row| {
-                row.boolean(0)
-            })
-        });
-        assert_eq!(
-            found.unwrap(),
-            Some(Some(false)),
-            "ς is another letter than σ"
-        );
-        let found = crate::sqlite::look(&file, |connection| {
-            let mut statement = Statement::new("SELECT ");
-            let test = TextTest::Compare(Operator::ILike, "%größe_привет".to_owned());
-            text(&mut statement, Dialect::Sqlite, "'DIE GRÖßE ПРИВЕТ'", &test);
-            crate::connection::first(connection, statement.text(), statement.values(), |row| {
-                row.boolean(0)
-            })
-        });
-        assert_eq!(found.unwrap(), Some(Some(true)));
-    }
 }

@@ -5,6 +5,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, Statement, ToSql};
 
 use crate::connection::{Connection, Dialect, EachRow, Row, SqlError, Transactions, Value};
+use crate::sqlite::pattern::{self, SharedWatch};
 use crate::watch::Watch;
 
 /// Steps of a statement between two looks at the watch: some tens of microseconds.
@@ -13,6 +14,8 @@ const STEPS: i32 = 1000;
 /// A connection, used by one thread at a time.
 pub(crate) struct SqliteConnection {
     inner: rusqlite::Connection,
+    /// What its functions look at.
+    watch: SharedWatch,
 }
 
 /// What kind of failure it is.
@@ -45,8 +48,11 @@ fn is_passing(code: ErrorCode) -> bool {
 }
 
 impl SqliteConnection {
-    pub(super) fn new(inner: rusqlite::Connection) -> Self {
-        Self { inner }
+    /// A connection with the functions that statements use.
+    pub(super) fn new(inner: rusqlite::Connection) -> rusqlite::Result<Self> {
+        let watch = SharedWatch::default();
+        pattern::add(&inner, &watch)?;
+        Ok(Self { inner, watch })
     }
 
     /// How many rows were changed since it was opened.
@@ -69,6 +75,7 @@ impl Transactions for SqliteConnection {
     }
 
     fn watch(&mut self, watch: Option<&Watch>) {
+        self.watch.set(watch.cloned());
         let ended = watch.cloned().map(|watch| move || watch.ended().is_some());
         // It fails only on a connection of another thread's.
         if let Err(error) = self.inner.progress_handler(STEPS, ended) {

@@ -5,6 +5,7 @@
 //! work that queued during the commit before in one go ([`writer`]).
 
 mod connection;
+mod pattern;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -13,13 +14,12 @@ use std::time::Duration;
 
 use mlrs_store::StoreError;
 use rusqlite::OpenFlags;
-use rusqlite::functions::FunctionFlags;
 
 use crate::connection::{Connection, Transactions as _};
 use crate::pool::{Pool, Share};
-use crate::search::{FOLD, folded};
 use crate::watch::Watch;
 use connection::SqliteConnection;
+pub(crate) use pattern::{ILIKE, LIKE};
 use writer::Writer;
 
 /// How long a statement waits for another process that writes; the same as MLflow's.
@@ -57,7 +57,7 @@ impl Sqlite {
         writer.pragma_update(None, "wal_autocheckpoint", 8192)?;
         Ok(Self {
             path: path.to_path_buf(),
-            writer: Writer::start(SqliteConnection::new(writer)),
+            writer: Writer::start(SqliteConnection::new(writer)?),
             readers: Pool::new(MOST_READERS, KEPT_READERS),
         })
     }
@@ -117,13 +117,11 @@ pub(crate) fn look<T>(
 
 /// A connection that changes nothing of a file that is there.
 fn reader_of(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .and_then(|connection| {
-            connection.pragma_update(None, "query_only", true)?;
-            Ok(connection)
-        })
-        .map_err(|error| StoreError::from(connection::failed(error)))?;
-    Ok(SqliteConnection::new(opened))
+    let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|connection| {
+        connection.pragma_update(None, "query_only", true)?;
+        SqliteConnection::new(connection)
+    });
+    opened.map_err(|error| connection::failed(error).into())
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<rusqlite::Connection, rusqlite::Error> {
@@ -135,15 +133,6 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<rusqlite::Connection, rusqli
     // `LIKE` tells upper from lower case, as MLflow's connections have it.
     connection.pragma_update(None, "case_sensitive_like", true)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    connection.create_scalar_function(
-        FOLD,
-        1,
-        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
-        |arguments| {
-            let text = arguments.get_raw(0).as_str_or_null()?;
-            Ok(text.map(folded))
-        },
-    )?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }

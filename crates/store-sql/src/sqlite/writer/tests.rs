@@ -56,11 +56,11 @@ fn outcome(jobs: Vec<(Box<dyn Job>, Answer)>) -> (Vec<bool>, Vec<i64>) {
         sender.send(job).unwrap();
     }
     drop(sender);
-    work(SqliteConnection::new(open()), &queue);
+    work(SqliteConnection::new(open()).unwrap(), &queue);
     let told = told
         .into_iter()
         .map(|mut told| told.try_recv().unwrap().is_ok());
-    let mut connection = SqliteConnection::new(open());
+    let mut connection = SqliteConnection::new(open()).unwrap();
     let rows = all(&mut connection, "SELECT x FROM t ORDER BY x", &[], |row| {
         Ok(row.integer(0)?.unwrap_or_default())
     });
@@ -92,7 +92,10 @@ fn locked(folder: &std::path::Path) -> (rusqlite::Connection, Writer) {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection.busy_timeout(Duration::from_secs(1)).unwrap();
-    (other, Writer::start(SqliteConnection::new(connection)))
+    (
+        other,
+        Writer::start(SqliteConnection::new(connection).unwrap()),
+    )
 }
 
 fn insert(row: i64, held: Arc<()>) -> impl Fn(&mut dyn Connection) -> Result<u64, StoreError> {
