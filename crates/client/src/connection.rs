@@ -133,7 +133,7 @@ impl ConnectionSettings {
                 && transport
                     .credentials
                     .iter()
-                    .all(|other| other.host != known.host)
+                    .all(|other| (&other.host, other.port) != (&known.host, known.port))
             {
                 transport.credentials.push(known);
             }
@@ -240,6 +240,7 @@ fn server(
     };
     let mut address = Url::parse(text.trim()).map_err(|_| malformed())?;
     let host = address.host_str().ok_or_else(malformed)?.to_owned();
+    let port = address.port_or_known_default().ok_or_else(malformed)?;
     let mut credentials = common.cloned();
     if !address.username().is_empty() {
         let decode = |text: &str| {
@@ -260,6 +261,7 @@ fn server(
     let only_encrypted = address.scheme() == "https";
     let known = credentials.map(|credentials| HostCredentials {
         host,
+        port,
         only_encrypted,
         credentials,
     });

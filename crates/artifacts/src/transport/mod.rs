@@ -263,11 +263,14 @@ impl Transport {
     }
 
     fn credentials_for(&self, url: &Url) -> Option<&Credentials> {
-        let host = url.host_str()?;
+        let (host, port) = (url.host_str()?, url.port_or_known_default()?);
         self.settings
             .credentials
             .iter()
-            .find(|known| known.host == host && (!known.only_encrypted || url.scheme() == "https"))
+            .find(|known| {
+                let is_allowed = !known.only_encrypted || url.scheme() == "https";
+                known.host == host && known.port == port && is_allowed
+            })
             .map(|known| &known.credentials)
     }
 
@@ -299,10 +302,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_go_to_their_host_only() {
+    fn credentials_go_to_their_host_and_port_only() {
         let transport = Transport::new(TransportSettings {
             credentials: vec![HostCredentials {
                 host: "mlflow.example".into(),
+                port: 443,
                 only_encrypted: true,
                 credentials: Credentials::Bearer { token: "t".into() },
             }],
@@ -311,7 +315,8 @@ mod tests {
         .unwrap();
         for (url, sent) in [
             ("https://mlflow.example/x", true),
-            ("https://MLFLOW.example:8443/x", true),
+            ("https://MLFLOW.example:443/x", true),
+            ("https://mlflow.example:8443/x", false),
             ("http://mlflow.example/x", false),
             ("https://mlflow.example.evil/x", false),
         ] {

@@ -32,11 +32,13 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Credentials and the host they are for.
+/// Credentials and the host and port they are for: another port of a host is another server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostCredentials {
     /// Host name in lower case, without a port.
     pub host: String,
+    /// Port, that of the scheme where the address has none.
+    pub port: u16,
     /// Whether they may only travel inside TLS.
     pub only_encrypted: bool,
     /// What to send.
@@ -89,6 +91,7 @@ mod tests {
         let settings = TransportSettings {
             credentials: vec![HostCredentials {
                 host: "h".into(),
+                port: 80,
                 only_encrypted: false,
                 credentials: Credentials::Basic {
                     username: "anna".into(),
