@@ -95,7 +95,7 @@ fn every_row_is_as_mlflows_own_tool_imports_it() {
     assert_eq!(report["kinds"]["model_versions"]["imported"], 3);
     assert_eq!(
         report["not_imported"],
-        json!({ "traces": 1, "assessments": 1 })
+        json!({ "traces": 1, "assessments": 1, "artifacts_only": [] })
     );
 
     let (mut expected, mut found) = (rows(&theirs), rows(&ours));
@@ -405,6 +405,56 @@ fn what_is_there_already_is_left_as_it_is() {
         default["experiment"]["artifact_location"],
         "mlflow-artifacts:/0"
     );
+}
+
+/// A server with a database keeps artifacts in `mlruns` as well, where people look for runs.
+#[test]
+fn directories_that_hold_only_artifacts_are_noted_and_fail_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("mlruns");
+    put_experiment(&root, "0", "Default");
+    put_run(&root, "0", "r");
+    put(
+        &root,
+        "0/of-database/artifacts/model/MLmodel",
+        "flavors: {}\n",
+    );
+    put(&root, "0/models/m-of-database/artifacts/x", "");
+    put(&root, "0/traces/tr-of-database/artifacts/traces.json", "{}");
+    put(&root, "3/of-database/artifacts/x", "");
+    put(&root, "3/models/m-of-database/artifacts/x", "");
+    put(&root, "3/traces/tr-of-database/artifacts/traces.json", "{}");
+    let database = sqlite(&folder.path().join("mlflow.db"));
+    let report = import_all(&root, &database);
+    assert_eq!(
+        report["not_imported"]["artifacts_only"],
+        json!(["0/of-database", "3", "0/models/m-of-database"])
+    );
+    assert_eq!(report["not_imported"]["traces"], json!(0));
+    assert_eq!(report["kinds"]["runs"]["imported"], json!(1));
+    let table = Command::new(mlrs_binary().unwrap())
+        .arg("import-filestore")
+        .arg(&root)
+        .args(["--backend-store-uri", &database])
+        .output()
+        .unwrap();
+    assert!(table.status.success(), "{table:?}");
+    let told = String::from_utf8_lossy(&table.stdout);
+    assert!(
+        told.contains("note: 3 directories such as `0/of-database` hold only artifacts"),
+        "{told}"
+    );
+
+    // Runs whose experiment has lost its file are no artifacts.
+    for (lost, path) in [("4", "4/r4/params/p"), ("5", "5/r5/artifacts/x")] {
+        put(&root, path, "1");
+        put(&root, &format!("{lost}/tags/t"), "1");
+        let (report, output) = import(&root, &database);
+        assert!(!output.status.success(), "{report}");
+        let name = format!("experiments {lost}");
+        assert!(reasons(&report).contains_key(&name), "{report}");
+        fs::remove_dir_all(root.join(lost)).unwrap();
+    }
 }
 
 /// Ids that are given later come after those that were brought.

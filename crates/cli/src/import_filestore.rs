@@ -84,6 +84,14 @@ fn print_table(report: &Report) -> anyhow::Result<()> {
             experiment.from
         ))?;
     }
+    if let Some(first) = report.artifacts_only.first() {
+        output::line(&format!(
+            "note: {} directories such as `{}` hold only artifacts, of a server that has its runs in a \
+             database; there is nothing to import from them",
+            report.artifacts_only.len(),
+            plain(first)
+        ))?;
+    }
     if report.traces > 0 {
         output::line(&format!(
             "not imported: {} traces with {} assessments, which mlrs does not keep yet",
@@ -142,7 +150,11 @@ fn as_json(source: &FileStore, report: &Report) -> Value {
         "source": source.location().display().to_string(),
         "kinds": kinds,
         "renumbered": renumbered,
-        "not_imported": { "traces": report.traces, "assessments": report.assessments },
+        "not_imported": {
+            "traces": report.traces,
+            "assessments": report.assessments,
+            "artifacts_only": report.artifacts_only,
+        },
         "failures": failures,
     })
 }

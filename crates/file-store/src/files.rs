@@ -23,6 +23,12 @@ const LARGEST_SUM: usize = 256 << 20;
 /// The file that says what a folder is.
 pub(crate) const META: &str = "meta.yaml";
 
+/// The folder of a run, logged model or trace that holds its artifacts.
+const ARTIFACTS: &str = "artifacts";
+
+/// Folders of an experiment whose folders have artifacts of their own.
+const OWNERS: [&str; 2] = ["models", "traces"];
+
 /// Why something in the folder cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -122,6 +128,12 @@ pub(crate) struct Entries {
     pub(crate) refused: Vec<ReadError>,
 }
 
+impl Entries {
+    fn has_only_folders(&self) -> bool {
+        !self.folders.is_empty() && self.files.is_empty() && self.refused.is_empty()
+    }
+}
+
 impl Folder {
     /// The root itself, which may be a link: who names it means what it points to.
     pub(crate) fn root(path: &Path) -> io::Result<Self> {
@@ -214,6 +226,31 @@ impl Folder {
         entries.folders.sort_unstable();
         entries.files.sort_unstable();
         Ok(entries)
+    }
+
+    /// Whether it holds artifacts and nothing else: a server that has its runs in a database keeps
+    /// artifacts in the same places.
+    pub(crate) fn has_only_artifacts(&self) -> bool {
+        let entries = self.entries().unwrap_or_default();
+        entries.has_only_folders() && entries.folders == [ARTIFACTS]
+    }
+
+    /// Whether it is an experiment of which there are only artifacts.
+    pub(crate) fn is_experiment_of_artifacts(&self) -> bool {
+        let entries = self.entries().unwrap_or_default();
+        let is_of_artifacts = |name: &String| {
+            let folder = self.folder(name);
+            if !OWNERS.contains(&name.as_str()) {
+                return folder.has_only_artifacts();
+            }
+            let owners = folder.entries().unwrap_or_default();
+            owners.has_only_folders()
+                && owners
+                    .folders
+                    .iter()
+                    .all(|owner| folder.folder(owner).has_only_artifacts())
+        };
+        entries.has_only_folders() && entries.folders.iter().all(is_of_artifacts)
     }
 
     /// The same, where everything must be readable.

@@ -13,7 +13,7 @@ use crate::files::{Entries, Folder, ReadError};
 use crate::points::Metrics;
 use crate::records::{self, Datasets};
 use crate::report::{Kind, Renumbered, Report};
-use crate::{ExperimentFolder, FileStore, reason};
+use crate::{ExperimentFolder, FileStore, reason, shown};
 
 /// Runs that are on their way at once: a database that commits in groups makes one commit of them.
 const AT_ONCE: usize = 16;
@@ -44,6 +44,10 @@ impl FileStore {
             report: Report::default(),
             watch,
         };
+        import
+            .report
+            .artifacts_only
+            .clone_from(&self.artifacts_only);
         for error in &self.refused {
             import.fail(Kind::Experiments, "", reason(error));
         }
@@ -195,6 +199,10 @@ impl Import<'_> {
         const KIND: Kind = Kind::LoggedModels;
         for name in self.folders(KIND, folder) {
             let model = folder.folder(&name);
+            if model.has_only_artifacts() {
+                self.report.artifacts_only.push(shown(&model));
+                continue;
+            }
             let read = records::logged_model(&model, &name);
             let Some(record) = self.read(KIND, &name, read) else {
                 continue;
@@ -235,7 +243,8 @@ impl Import<'_> {
     /// A trace is a folder with a folder of assessments. What cannot be counted is not imported
     /// either.
     fn count_traces(&mut self, folder: &Folder) {
-        let traces = folder.entries().unwrap_or_default().folders;
+        let mut traces = folder.entries().unwrap_or_default().folders;
+        traces.retain(|trace| !folder.folder(trace).has_only_artifacts());
         self.report.traces += traces.len() as u64;
         for trace in traces {
             let assessments = folder.folder(&trace).folder("assessments").entries();

@@ -75,6 +75,8 @@ impl OpenError {
 pub struct FileStore {
     root: Folder,
     experiments: Vec<ExperimentFolder>,
+    /// Folders of experiments and runs that hold artifacts and nothing else.
+    artifacts_only: Vec<String>,
     refused: Vec<ReadError>,
 }
 
@@ -118,6 +120,7 @@ impl FileStore {
         let mut store = Self {
             root: root.clone(),
             experiments: Vec::new(),
+            artifacts_only: Vec::new(),
             refused: here.refused,
         };
         store.add(&root, here.folders);
@@ -136,6 +139,10 @@ impl FileStore {
     fn add(&mut self, place: &Folder, names: Vec<String>) {
         for name in names.into_iter().filter(|name| is_number(name)) {
             let folder = place.folder(&name);
+            if folder.is_experiment_of_artifacts() {
+                self.artifacts_only.push(shown(&folder));
+                continue;
+            }
             let Ok(id) = name.parse() else {
                 self.refused.push(ReadError::Field {
                     path: folder.shown(""),
@@ -143,7 +150,15 @@ impl FileStore {
                 });
                 continue;
             };
-            let (runs, refused) = import::runs_in(&folder);
+            let (mut runs, refused) = import::runs_in(&folder);
+            runs.retain(|name| {
+                let run = folder.folder(name);
+                let is_run = !run.has_only_artifacts();
+                if !is_run {
+                    self.artifacts_only.push(shown(&run));
+                }
+                is_run
+            });
             self.experiments.push(ExperimentFolder {
                 id,
                 folder,
@@ -163,6 +178,11 @@ impl FileStore {
         let runs = self.experiments.iter().map(|found| found.runs.len() as u64);
         runs.sum()
     }
+}
+
+/// The path of a folder below the root, for people.
+fn shown(folder: &Folder) -> String {
+    folder.shown("").display().to_string()
 }
 
 fn is_number(name: &str) -> bool {

@@ -82,6 +82,9 @@ pub struct Report {
     pub failures: Vec<Failure>,
     /// Experiments with another id.
     pub renumbered: Vec<Renumbered>,
+    /// Folders of experiments, runs and logged models that hold only artifacts: they belong to a
+    /// server that has the rest in a database.
+    pub artifacts_only: Vec<String>,
     /// Traces, which are not imported.
     pub traces: u64,
     /// Assessments of traces, which are not imported.
