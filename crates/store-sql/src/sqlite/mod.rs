@@ -8,6 +8,7 @@ mod connection;
 mod pattern;
 mod writer;
 
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     /// Opens the file, which is made if it is not there.
     pub(crate) fn open(path: &Path) -> Result<Self, rusqlite::Error> {
+        make_private(path);
         let writer = connect(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
@@ -124,6 +126,17 @@ fn reader_of(path: &Path) -> Result<SqliteConnection, StoreError> {
     opened.map_err(|error| connection::failed(error).into())
 }
 
+/// Makes an empty file, which SQLite takes for a new database, that only its owner reads and writes.
+/// SQLite gives the files beside it the same permissions. One that is there stays as it is; a failure
+/// is left to SQLite, which opens the file next and says why not.
+fn make_private(path: &Path) {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(path);
+}
+
 fn connect(path: &Path, flags: OpenFlags) -> Result<rusqlite::Connection, rusqlite::Error> {
     // A connection is used by one thread at a time, which its owner sees to.
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -135,4 +148,34 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<rusqlite::Connection, rusqli
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_database_belongs_to_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| {
+            let metadata = std::fs::metadata(folder.path().join(name)).unwrap();
+            metadata.permissions().mode() & 0o777
+        };
+        let database = Sqlite::open(&folder.path().join("new.db")).unwrap();
+        let write = |connection: &mut dyn Connection| {
+            connection.execute("CREATE TABLE t (x)", &[])?;
+            Ok(())
+        };
+        database.write(write).await.unwrap();
+        for name in ["new.db", "new.db-wal", "new.db-shm"] {
+            assert_eq!(mode(name), 0o600, "{name}");
+        }
+        let shared = folder.path().join("shared.db");
+        std::fs::write(&shared, "").unwrap();
+        std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o660)).unwrap();
+        let _database = Sqlite::open(&shared).unwrap();
+        assert_eq!(mode("shared.db"), 0o660);
+    }
 }
