@@ -445,3 +445,105 @@ fn what_cannot_be_done_says_why_and_fails() {
         assert_eq!(desk.mlrs(usage).code, 2, "{usage:?}");
     }
 }
+
+#[test]
+fn runs_move_into_another_experiment_with_their_models() {
+    let desk = Desk::new();
+    let uri = format!("sqlite:///{}", desk.path("mlflow.db"));
+    move_runs(&desk.server, &desk, &uri);
+    match mlrs_testing::Postgres::start() {
+        Ok(cluster) => {
+            let uri = cluster.database("moved").unwrap();
+            let server = mlrs_testing::MlrsServer::start(&["--backend-store-uri", &uri]);
+            move_runs(&server.unwrap(), &desk, &uri);
+        }
+        Err(error) => skipped("runs that move on PostgreSQL", &error.to_string()),
+    }
+}
+
+fn move_runs(server: &mlrs_testing::MlrsServer, desk: &Desk, uri: &str) {
+    let ask = |path: &str, body: &Value| -> Value {
+        // All of these are for pages as well, and one of them only for those.
+        let url = crate::ask::api(server, path).replace("/api/", "/ajax-api/");
+        let answer = crate::ask::post(&mlrs_testing::Client::new(), &url, body).unwrap();
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        crate::ask::parsed(&answer)
+    };
+    for name in ["from", "into"] {
+        ask("experiments/create", &json!({ "name": name }));
+    }
+    let dataset = json!({ "name": "iris", "digest": "d", "source_type": "local", "source": "x" });
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let run = ask("runs/create", &json!({ "experiment_id": "1" }));
+        let id = run["run"]["info"]["run_id"].as_str().unwrap().to_owned();
+        ask(
+            "runs/log-inputs",
+            &json!({ "run_id": id, "datasets": [{ "dataset": dataset }] }),
+        );
+        let model = json!({ "experiment_id": "1", "name": "m", "source_run_id": id,
+            "params": [{ "key": "p", "value": "v" }], "tags": [{ "key": "t", "value": "v" }] });
+        let model = ask("logged-models", &model);
+        let metric = json!({ "run_id": id, "key": "m", "value": 1, "timestamp": 1,
+            "model_id": model["model"]["info"]["model_id"] });
+        ask("runs/log-metric", &metric);
+        runs.push(id);
+    }
+    let found = |experiment: &str| {
+        let search = json!({ "experiment_ids": [experiment] });
+        let runs = ask("runs/search", &search)["runs"].clone();
+        let models = ask("logged-models/search", &search)["models"].clone();
+        let datasets = ask("experiments/search-datasets", &search)["dataset_summaries"].clone();
+        let lists = [&runs, &models, &datasets];
+        let counts = lists.map(|list| list.as_array().map_or(0, Vec::len));
+        (counts, runs[0].clone(), models[0].clone())
+    };
+    let (before, _, _) = found("1");
+    assert_eq!(before, [2, 2, 1]);
+    let moving = ["runs", "move", "--backend-store-uri", uri, "--run-id"];
+    let outcome = |words: &[&str]| {
+        let mut command = Command::new(mlrs_binary().unwrap());
+        let output = desk
+            .environment(&mut command)
+            .args([&moving[..], words].concat());
+        let output = output.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.success(),
+            text(&output.stdout) + &text(&output.stderr),
+        )
+    };
+    // All or nothing.
+    let both = format!("{},nope", runs[0]);
+    for (words, reason) in [
+        ([both.as_str(), "--experiment-name", "into"], "nope"),
+        ([&runs[0], "--experiment-name", "nowhere"], "nowhere"),
+        ([&runs[0], "--experiment-id", "77"], "77"),
+    ] {
+        let (succeeded, told) = outcome(&words);
+        assert!(!succeeded && told.contains(reason), "{words:?}: {told}");
+    }
+    assert_eq!(found("1").0, before);
+    let (_, run, model) = found("1");
+    let id = run["info"]["run_id"].as_str().unwrap();
+    let (succeeded, told) = outcome(&[id, "--experiment-name", "into"]);
+    assert!(succeeded, "{told}");
+    assert_eq!(
+        told,
+        format!("Run with ID {id} has been moved to experiment 2.\n")
+    );
+    assert_eq!((found("1").0, found("2").0), ([1, 1, 1], [1, 1, 1]));
+    // What was logged is the same, and artifacts are where they were.
+    let (_, mut moved, mut model_moved) = found("2");
+    assert_eq!(moved["info"]["experiment_id"], "2");
+    moved["info"]["experiment_id"] = json!("1");
+    assert_eq!(moved, run);
+    assert_eq!(model_moved["info"]["experiment_id"], "2");
+    model_moved["info"]["experiment_id"] = json!("1");
+    let of_run = |model: &Value| model["info"]["source_run_id"] == run["info"]["run_id"];
+    if of_run(&model) {
+        assert_eq!(model_moved, model);
+    }
+    assert_eq!(model_moved["data"]["params"][0]["value"], "v");
+    assert!(outcome(&[id, "--experiment-name", "into"]).0, "it is there");
+}

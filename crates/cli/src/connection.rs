@@ -20,6 +20,11 @@ pub(crate) struct ConnectionArguments {
 }
 
 impl ConnectionArguments {
+    /// Whether the command line names a server.
+    pub(crate) fn is_given(&self) -> bool {
+        self.tracking_uri.is_some()
+    }
+
     /// What MLflow's variables say, and the server of the command line.
     ///
     /// # Errors

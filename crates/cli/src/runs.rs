@@ -4,14 +4,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand, ValueEnum};
 use mlrs_client::tracking::{Run, RunSearch, RunStatus, Tag};
+use mlrs_store::ExperimentStore as _;
+use mlrs_store_sql::SqlStore;
 use serde_json::{Map, Value, json};
 
-use crate::connection::ConnectionArguments;
+use crate::connection::{ConnectionArguments, runtime};
+use crate::database::DatabaseArguments;
 use crate::experiments::texts;
 use crate::failure::hinted;
 use crate::output::{self, OutputFormat};
 use crate::run_table::local_time;
 use crate::view::View;
+use crate::{db, server};
 
 /// Arguments of `mlrs runs`.
 #[derive(Debug, Args)]
@@ -59,6 +63,41 @@ enum Command {
         after_help = "Example:\n  mlrs runs restore --run-id 0123456789abcdef0123456789abcdef"
     )]
     Restore(RunArguments),
+    /// Move runs into another experiment, with the logged models that they made
+    #[command(
+        after_help = "Works in the database itself, because MLflow's API has no call for it; a server \
+may go on running. Artifacts stay where they are, and the run knows their place.
+
+Example:
+  mlrs runs move --run-id 0123456789abcdef0123456789abcdef --experiment-name iris \
+--backend-store-uri sqlite:///mlflow.db"
+    )]
+    Move(MoveArguments),
+}
+
+#[derive(Debug, Args)]
+struct MoveArguments {
+    /// The runs [separated by commas]
+    #[arg(
+        long = "run-id",
+        required = true,
+        value_delimiter = ',',
+        value_name = "IDS"
+    )]
+    run_ids: Vec<String>,
+    /// The experiment to move them into, by its name
+    #[arg(
+        long,
+        required_unless_present = "experiment_id",
+        conflicts_with = "experiment_id",
+        value_name = "NAME"
+    )]
+    experiment_name: Option<String>,
+    /// The same by its id
+    #[arg(long, value_name = "ID")]
+    experiment_id: Option<i64>,
+    #[command(flatten)]
+    database: DatabaseArguments,
 }
 
 #[derive(Debug, Args)]
@@ -139,7 +178,36 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
             connection.run(async |client| client.restore_run(&run_id).await)?;
             output::line(&format!("Run with id {run_id} has been restored."))
         }
+        Command::Move(arguments) if connection.is_given() => Err(hinted(
+            format!(
+                "runs cannot be moved through a server: {} stay where they are",
+                arguments.run_ids.join(", ")
+            ),
+            "give the database of the server, with --backend-store-uri",
+        )),
+        Command::Move(arguments) => runtime()?.block_on(move_runs(&arguments)),
     }
+}
+
+async fn move_runs(arguments: &MoveArguments) -> anyhow::Result<()> {
+    let uri = arguments.database.uri()?;
+    // A new one would be made otherwise.
+    db::must_be_there(&uri).await?;
+    let store = SqlStore::open(&uri, server::DEFAULT_ARTIFACT_ROOT).await?;
+    let id = match (&arguments.experiment_name, arguments.experiment_id) {
+        (Some(name), _) => store
+            .experiment_by_name(name.clone())
+            .await?
+            .experiment_id
+            .parse()?,
+        (None, id) => id.unwrap_or_default(),
+    };
+    store.move_runs(&arguments.run_ids, id).await?;
+    arguments.run_ids.iter().try_for_each(|run_id| {
+        output::line(&format!(
+            "Run with ID {run_id} has been moved to experiment {id}."
+        ))
+    })
 }
 
 fn list(

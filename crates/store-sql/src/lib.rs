@@ -22,6 +22,7 @@ mod log;
 mod logged_models;
 mod metrics;
 mod model_versions;
+mod moved;
 mod open;
 mod page;
 mod pool;
