@@ -447,6 +447,51 @@ fn what_cannot_be_done_says_why_and_fails() {
 }
 
 #[test]
+fn names_that_python_cannot_fetch_are_warned_of() {
+    let Some(desk) = desk("names that Python cannot fetch") else {
+        return;
+    };
+    let run_id = desk.json(&["runs", "create", "--experiment-id", "0"])["run_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (good, bad) = (["a b", "50%", "c+d;e"], ["a#b", "what?", "a%41b"]);
+    for name in good.iter().chain(&bad) {
+        desk.write(&format!("odd/{name}/file.txt"), name);
+    }
+    let upload = ["artifacts", "log-artifacts", "-l", "odd", "-r", &run_id];
+    let uploaded = desk.mlrs(&upload);
+    assert_eq!(uploaded.code, 0, "{}", uploaded.errors);
+    let warning = "cannot download 3 of the files, such as `a#b/file.txt`";
+    assert!(uploaded.errors.contains(warning), "{}", uploaded.errors);
+    let fine = desk.mlrs(&[
+        "artifacts",
+        "log-artifact",
+        "-l",
+        "odd/a b/file.txt",
+        "-r",
+        &run_id,
+    ]);
+    assert_eq!((fine.code, fine.errors.as_str()), (0, ""));
+
+    // It is as the warning says, and mlrs itself fetches them all.
+    let path = |name: &&str| format!("{name}/file.txt");
+    let paths: Vec<String> = good.iter().chain(&bad).map(path).collect();
+    let download = |path| ["artifacts", "download", "-r", run_id.as_str(), "-a", path];
+    let commands: Vec<[&str; 6]> = paths.iter().map(|path| download(path)).collect();
+    let commands: Vec<&[&str]> = commands.iter().map(|command| &command[..]).collect();
+    let by_python = desk.mlflow(&commands);
+    for (index, (ended, path)) in by_python.iter().zip(&paths).enumerate() {
+        let is_fetched = ended.code == 0;
+        assert_eq!(is_fetched, index < good.len(), "{path}: {}", ended.output);
+        let name = path.split('/').next().unwrap();
+        let fetched = desk.said(&download(path));
+        let content = std::fs::read_to_string(fetched.trim_end()).unwrap();
+        assert_eq!(content, name);
+    }
+}
+
+#[test]
 fn runs_move_into_another_experiment_with_their_models() {
     let desk = Desk::new();
     let uri = format!("sqlite:///{}", desk.path("mlflow.db"));

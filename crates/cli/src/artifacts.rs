@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{ArgGroup, Args, Subcommand};
 use mlrs_client::ModelUri;
-use mlrs_client::tracking::{Artifact, TrackingError};
+use mlrs_client::tracking::{Artifact, ArtifactPath, TrackingError};
 use serde_json::{Value, json};
 
 use crate::connection::ConnectionArguments;
@@ -124,17 +124,62 @@ fn upload(
     place: &PlaceArguments,
 ) -> anyhow::Result<()> {
     let (bar, report) = progress::transfer("uploading");
-    connection.run(async |client| {
+    let location = connection.run(async |client| {
         let artifacts = client.run_artifacts(&place.run_id).await?;
         let path = place.artifact_path.as_deref();
         if source.is_dir() {
-            artifacts.upload_folder(source, path, &report).await
+            artifacts.upload_folder(source, path, &report).await?;
         } else {
-            artifacts.upload_file(source, path, &report).await
+            artifacts.upload_file(source, path, &report).await?;
         }
+        Ok(artifacts.location().to_owned())
     })?;
     bar.finish_and_clear();
+    // Only addresses of a server are made of names.
+    if location.starts_with("http") {
+        warn_of_names(source, place.artifact_path.as_deref())?;
+    }
     Ok(())
+}
+
+/// Names the files that MLflow's client for Python cannot download.
+#[allow(
+    clippy::print_stderr,
+    reason = "a warning to the person who typed the command"
+)]
+fn warn_of_names(source: &Path, folder: Option<&str>) -> anyhow::Result<()> {
+    let files = if source.is_dir() {
+        mlrs_client::tracking::paths_below(source)?
+    } else {
+        let name = source.file_name().unwrap_or_default().to_string_lossy();
+        vec![ArtifactPath::parse(&name)?]
+    };
+    let folder = ArtifactPath::parse(folder.unwrap_or_default())?;
+    let mut lost = Vec::new();
+    for file in files {
+        let path = folder.join(&file)?;
+        if !is_reached_by_python(path.as_str()) {
+            lost.push(path);
+        }
+    }
+    if let Some(first) = lost.first() {
+        eprintln!(
+            "warning: MLflow's client for Python cannot download {} of the files, such as `{first}`: it \
+             sends `#`, `?` and percent codes of a name as they are. Rename them if Python is to read them.",
+            lost.len()
+        );
+    }
+    Ok(())
+}
+
+/// Whether an address that MLflow's client for Python makes of a path means that path: it does not
+/// encode what it puts into an address.
+fn is_reached_by_python(path: &str) -> bool {
+    let is_code = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    !path.contains(['#', '?']) && !path.split('%').skip(1).any(is_code)
 }
 
 fn list(
@@ -182,22 +227,14 @@ fn as_json(entry: &Artifact) -> Value {
 }
 
 fn download(connection: &ConnectionArguments, arguments: &DownloadArguments) -> anyhow::Result<()> {
-    // As in MLflow, a URI counts more than a run.
-    let uri = match (
-        &arguments.artifact_uri,
-        &arguments.run_id,
-        &arguments.artifact_path,
-    ) {
-        (Some(uri), _, _) => Some(uri.clone()),
-        (None, Some(run_id), Some(path)) => Some(format!("runs:/{run_id}/{path}")),
-        _ => None,
-    };
     let mut scratch = None;
     let destination = if let Some(folder) = &arguments.dst_path {
         folder.clone()
     } else {
         // What is on this machine needs no copy.
-        if let Some(Ok(ModelUri::Local(path))) = uri.as_deref().map(ModelUri::parse) {
+        if let Some(Ok(ModelUri::Local(path))) =
+            arguments.artifact_uri.as_deref().map(ModelUri::parse)
+        {
             return output::line(&path.display().to_string());
         }
         let folder = tempfile::Builder::new().prefix("mlrs-").tempdir();
@@ -206,10 +243,16 @@ fn download(connection: &ConnectionArguments, arguments: &DownloadArguments) -> 
     };
     let (bar, report) = progress::transfer("downloading");
     let path = connection.run(async |client| -> Result<PathBuf, TrackingError> {
-        if let Some(uri) = &uri {
+        // As in MLflow, a URI counts more than a run.
+        if let Some(uri) = &arguments.artifact_uri {
             return client.download(uri, &destination, &report).await;
         }
         let run_id = arguments.run_id.as_deref().unwrap_or_default();
+        if let Some(path) = &arguments.artifact_path {
+            return client
+                .download_of_run(run_id, path, &destination, &report)
+                .await;
+        }
         let artifacts = client.run_artifacts(run_id).await?;
         artifacts.download("", &destination, &report).await
     })?;
@@ -218,4 +261,19 @@ fn download(connection: &ConnectionArguments, arguments: &DownloadArguments) -> 
     scratch.map(tempfile::TempDir::keep);
     let path = std::path::absolute(&path).unwrap_or(path);
     output::line(&path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_no_part_of_an_address_are_not_reached_by_python() {
+        for path in ["a b/ä.txt", "100%", "50%-off/x", "a+b;c=d&e@f"] {
+            assert!(is_reached_by_python(path), "{path}");
+        }
+        for path in ["a#b", "what?/x", "a%20b", "%ff"] {
+            assert!(!is_reached_by_python(path), "{path}");
+        }
+    }
 }

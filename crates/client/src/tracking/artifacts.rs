@@ -73,7 +73,35 @@ impl TrackingClient {
             let artifacts = self.artifacts_at(&folder)?;
             return artifacts.download(&name, destination, progress).await;
         }
-        let located = locate(self.lookups(), &parsed).await?.unwrap_or_default();
+        self.download_located(&parsed, destination, progress).await
+    }
+
+    /// The same for an artifact of a run. Its path is a name, not part of a URI: it may have `#`, `?`
+    /// and percent codes in it.
+    ///
+    /// # Errors
+    /// When it cannot be found, read or written.
+    pub async fn download_of_run(
+        &self,
+        run_id: &str,
+        path: &str,
+        destination: &Path,
+        progress: &ProgressCallback,
+    ) -> Result<PathBuf, TrackingError> {
+        let parsed = ModelUri::Run {
+            run_id: run_id.to_owned(),
+            path: ArtifactPath::parse(path)?,
+        };
+        self.download_located(&parsed, destination, progress).await
+    }
+
+    async fn download_located(
+        &self,
+        parsed: &ModelUri,
+        destination: &Path,
+        progress: &ProgressCallback,
+    ) -> Result<PathBuf, TrackingError> {
+        let located = locate(self.lookups(), parsed).await?.unwrap_or_default();
         let mut origins = Vec::with_capacity(located.places.len());
         for (uri, path) in &located.places {
             let store = self.inner.stores.open(uri)?;
@@ -333,6 +361,15 @@ fn name_of(file: &Path) -> Result<ArtifactPath, TrackingError> {
     name.and_then(|name| ArtifactPath::parse(name).ok())
         .filter(|name| !name.is_root())
         .ok_or_else(|| TrackingError::Name(file.to_owned()))
+}
+
+/// The paths of all files below a directory, as [`Artifacts::upload_folder`] uploads them.
+///
+/// # Errors
+/// When it cannot be listed, or a file has a name that no artifact can have.
+pub fn paths_below(directory: &Path) -> Result<Vec<ArtifactPath>, TrackingError> {
+    let files = files_below(directory)?.into_iter();
+    Ok(files.map(|file| file.path).collect())
 }
 
 /// Every file below a folder, by path.

@@ -49,7 +49,7 @@ use crate::registry::Registry;
 use crate::servers::{NoServer, Servers, Side};
 
 pub use active_run::{ActiveRun, LoggingSettings, StartRun};
-pub use artifacts::{Artifact, Artifacts};
+pub use artifacts::{Artifact, Artifacts, paths_below};
 pub use datasets::InputDataset;
 pub use error::TrackingError;
 pub use experiments::ExperimentSearch;
