@@ -18,6 +18,7 @@ mod experiments;
 mod failure;
 mod gc;
 mod healthcheck;
+mod hidden;
 mod image;
 mod import_filestore;
 mod inspect;
@@ -47,6 +48,7 @@ use clap::Parser as _;
 use arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
+    hidden::hide_passwords();
     let arguments = Arguments::parse();
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,6 +25,7 @@ mod model_versions;
 mod moved;
 mod open;
 mod page;
+mod password_file;
 mod pool;
 mod postgres;
 mod registered_models;

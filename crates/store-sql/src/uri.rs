@@ -9,6 +9,8 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use url::form_urlencoded;
 
+use crate::password_file::password_for;
+
 /// How long making a connection may take where the address does not say.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -51,6 +53,9 @@ pub enum Encryption {
 /// it may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UriError {
+    /// A directory of runs, which is no database.
+    #[error("a path is no database: it may be a directory of runs such as `./mlruns`")]
+    Directory,
     /// Another database.
     #[error("databases of kind `{0}` are not supported")]
     Kind(String),
@@ -73,6 +78,9 @@ impl UriError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Kind(_) => "give `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`",
+            Self::Directory => {
+                "bring the directory into a database with `mlrs import-filestore DIR`, and give that: `sqlite:///mlflow.db`"
+            }
             Self::Argument(_) | Self::Postgres(_) => {
                 "write it as `postgresql://USER:PASSWORD@HOST:PORT/NAME?sslmode=require`, with percent codes for special characters of the password"
             }
@@ -89,11 +97,16 @@ impl DatabaseUri {
     /// # Errors
     /// When it is none of a database that can be used.
     pub fn parse(text: &str) -> Result<Self, UriError> {
-        let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
+        // Python's MLflow takes a path for its file store.
+        let Some((scheme, rest)) = text.split_once(':') else {
+            return Err(UriError::Directory);
+        };
         let kind = scheme.split_once('+').map_or(scheme, |(kind, _)| kind);
         match kind {
             "sqlite" => sqlite(rest),
             "postgresql" | "postgres" => postgres(rest),
+            "file" => Err(UriError::Directory),
+            path if path.contains('/') => Err(UriError::Directory),
             _ => Err(UriError::Kind(kind.chars().take(40).collect())),
         }
     }
@@ -130,6 +143,20 @@ impl PostgresUri {
             self.config.password(password);
         }
         self
+    }
+
+    /// Whether the address has a password.
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
+    /// The same with the password that a file in the form of `~/.pgpass` has for this database.
+    #[must_use]
+    pub fn with_password_of_file(self, content: &str) -> Self {
+        match password_for(&self.config, content) {
+            Some(password) => self.with_default_password(&password),
+            None => self,
+        }
     }
 
     fn name(&self) -> String {
@@ -317,6 +344,11 @@ mod tests {
     #[test]
     fn other_addresses_are_refused_without_their_secrets() {
         for (text, error) in [
+            ("./mlruns", UriError::Directory),
+            ("mlruns", UriError::Directory),
+            ("/srv/a:b", UriError::Directory),
+            ("file:///srv/mlruns", UriError::Directory),
+            ("", UriError::Directory),
             ("sqlite://", UriError::InMemory),
             ("sqlite:///:memory:", UriError::InMemory),
             ("sqlite:///", UriError::NoFile),
