@@ -52,8 +52,100 @@ pub(super) struct RefusedArguments {
     disable_workspaces: bool,
 }
 
-/// What Python's web servers are told.
-const OTHER_SERVER: &str = "mlrs brings its own web server: leave the option out, see `mlrs server --help` for what can be set";
+/// Options of Python's web servers (gunicorn, waitress, uvicorn), and what does the same here.
+const SERVER_OPTIONS: &[(&[&str], &str)] = &[
+    (
+        &["-w", "--workers", "--threads"],
+        "`--workers` sets the threads that answer requests",
+    ),
+    (
+        &[
+            "-b", "--bind", "--host", "--port", "--listen", "--fd", "--uds",
+        ],
+        "`--host` and `--port` say where to listen",
+    ),
+    (
+        &["--graceful-timeout", "--timeout-graceful-shutdown"],
+        "`--drain` limits how long requests in flight may take at the end",
+    ),
+    (
+        &["--root-path", "--url-prefix", "-e", "--env"],
+        "`--static-prefix` is the path that a proxy adds",
+    ),
+    (
+        &[
+            "--log-level",
+            "--access-logfile",
+            "--error-logfile",
+            "--log-file",
+            "--access-log",
+            "--no-access-log",
+            "--log-config",
+            "--access-logformat",
+        ],
+        "`--log-level` and `--log-format` say what is logged; `--log-level debug` adds a line for each request",
+    ),
+    (
+        &[
+            "--keyfile",
+            "--certfile",
+            "--ssl-keyfile",
+            "--ssl-certfile",
+            "--ca-certs",
+        ],
+        "TLS is ended by a proxy in front of the server",
+    ),
+    (
+        &[
+            "--forwarded-allow-ips",
+            "--proxy-headers",
+            "--trusted-proxy",
+            "--trusted-proxy-headers",
+        ],
+        "`--allowed-hosts` names the server as proxies call it",
+    ),
+    (
+        &[
+            "-t",
+            "--timeout",
+            "--timeout-keep-alive",
+            "--keep-alive",
+            "--max-requests",
+            "--max-requests-jitter",
+            "--limit-max-requests",
+            "--preload",
+            "-k",
+            "--worker-class",
+            "--loop",
+            "--http",
+        ],
+        "there are no worker processes to time out, restart or choose: leave it out",
+    ),
+];
+
+/// What to do instead of options of Python's web servers, for those that are known.
+fn instead_of(options: &str) -> String {
+    let names = options
+        .split_whitespace()
+        .filter(|word| word.starts_with('-'))
+        .filter_map(|word| word.split('=').next());
+    let mut advice: Vec<String> = Vec::new();
+    for name in names {
+        let known = SERVER_OPTIONS
+            .iter()
+            .find(|(known, _)| known.contains(&name));
+        let text = match known {
+            Some((_, text)) => format!("instead of `{name}`, {text}"),
+            None => format!("`{name}` has no counterpart"),
+        };
+        if !advice.contains(&text) {
+            advice.push(text);
+        }
+    }
+    advice.push("see `mlrs server --help` for what can be set".to_owned());
+    format!("mlrs brings its own web server: {}", advice.join("; "))
+}
+
 const NO_GATEWAY: &str = "there is no gateway whose secrets could be kept: leave the option out";
 const NO_WORKSPACES: &str =
     "workspaces are not there yet: leave the option out, or run one server for each team";
@@ -61,15 +153,36 @@ const NO_WORKSPACES: &str =
 impl RefusedArguments {
     /// Refuses the first option that is given.
     pub(super) fn check(&self) -> anyhow::Result<()> {
+        let given = self.of_python().or_else(|| self.of_mlflow());
+        match given {
+            None => Ok(()),
+            Some((option, reason)) => Err(hinted(
+                format!("the option --{option} of `mlflow server` is not supported"),
+                reason,
+            )),
+        }
+    }
+
+    /// The first option for Python's web servers, with what does the same here.
+    fn of_python(&self) -> Option<(&'static str, String)> {
+        let options = [
+            ("gunicorn-opts", &self.gunicorn_opts),
+            ("waitress-opts", &self.waitress_opts),
+            ("uvicorn-opts", &self.uvicorn_opts),
+        ];
+        options
+            .into_iter()
+            .find_map(|(option, value)| Some((option, instead_of(value.as_ref()?))))
+    }
+
+    /// The first option for a part of MLflow that is not there, with the reason.
+    fn of_mlflow(&self) -> Option<(&'static str, String)> {
         let given = [
             (
                 "read-replica-backend-store-uri",
                 self.read_replica_backend_store_uri.is_some(),
                 "reads go to the backend store: leave the option out",
             ),
-            ("gunicorn-opts", self.gunicorn_opts.is_some(), OTHER_SERVER),
-            ("waitress-opts", self.waitress_opts.is_some(), OTHER_SERVER),
-            ("uvicorn-opts", self.uvicorn_opts.is_some(), OTHER_SERVER),
             (
                 "dev",
                 self.dev,
@@ -102,12 +215,36 @@ impl RefusedArguments {
             ),
             ("enable-workspaces", self.enable_workspaces, NO_WORKSPACES),
         ];
-        match given.into_iter().find(|(_, given, _)| *given) {
-            None => Ok(()),
-            Some((option, _, reason)) => Err(hinted(
-                format!("the option --{option} of `mlflow server` is not supported"),
-                reason,
-            )),
+        let first = given.into_iter().find(|(_, given, _)| *given);
+        first.map(|(option, _, reason)| (option, reason.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_other_web_servers_name_what_does_the_same() {
+        for (options, expected) in [
+            ("--workers 4", "instead of `--workers`, `--workers` sets"),
+            ("-w=4 --timeout=60", "instead of `-w`, `--workers` sets"),
+            (
+                "-w=4 --timeout=60",
+                "instead of `--timeout`, there are no worker",
+            ),
+            ("--root-path /mlflow", "`--static-prefix`"),
+            ("--timeout-graceful-shutdown 5", "`--drain`"),
+            ("--log-level debug", "`--log-level` and `--log-format`"),
+            ("--bind 0.0.0.0:80", "`--host` and `--port`"),
+            ("--unheard-of", "`--unheard-of` has no counterpart"),
+            (
+                "x",
+                "mlrs brings its own web server: see `mlrs server --help`",
+            ),
+        ] {
+            let advice = instead_of(options);
+            assert!(advice.contains(expected), "{options}: {advice}");
         }
     }
 }
