@@ -4,10 +4,15 @@
                                               as JSON
     python share_database.py fresh URI        gives an empty database MLflow's schema
     python share_database.py make URI         makes a database with an experiment and a run
+    python share_database.py models URI       adds a logged model, and versions of a registered one
     python share_database.py write URI COUNT  adds runs to the experiment `shared`, and prints how
                                               many runs it has then
     python share_database.py revision URI X   sets the revision that the database says it has
     python share_database.py forget URI       removes the table with the revision
+    python share_database.py relative URI ID  makes the locations of artifacts in an experiment, 1
+                                              unless said, relative, as early versions of `mlrs`
+                                              stored them
+    python share_database.py locations URI    all locations of artifacts, as JSON
 """
 
 import json
@@ -18,6 +23,7 @@ from pathlib import Path
 
 from mlflow.entities import Metric, Param, ViewType
 from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import text
 
@@ -59,6 +65,17 @@ def make(uri):
     print(run.info.run_id)
 
 
+def models(uri):
+    store = store_of(uri)
+    experiment = store.get_experiment_by_name("shared").experiment_id
+    run = store.search_runs([experiment], "", ViewType.ALL, 1)[0]
+    store.create_logged_model(experiment, "m", run.info.run_id)
+    registry = RegistryStore(uri)
+    registry.create_registered_model("m")
+    registry.create_model_version("m", f"{run.info.artifact_uri}/model", run.info.run_id)
+    registry.create_model_version("m", "prompt-template")
+
+
 def write(uri, count):
     store = store_of(uri)
     experiment = store.get_experiment_by_name("shared").experiment_id
@@ -83,7 +100,33 @@ def forget(uri):
     execute(uri, "DROP TABLE alembic_version")
 
 
-COMMANDS = [schema, fresh, make, write, revision, forget]
+LOCATIONS = [
+    ("experiments", "artifact_location", "experiment_id"),
+    ("runs", "artifact_uri", "run_uuid"),
+    ("logged_models", "artifact_location", "model_id"),
+    ("model_versions", "source", "version"),
+    ("model_versions", "storage_location", "version"),
+]
+
+
+def relative(uri, experiment="1"):
+    before, after = f"mlflow-artifacts:/{experiment}", f"./mlruns/{experiment}"
+    for table, column, _ in LOCATIONS:
+        execute(uri, f"UPDATE {table} SET {column} = replace({column}, '{before}', '{after}')")
+
+
+def locations(uri):
+    engine = create_sqlalchemy_engine(uri)
+    with engine.begin() as connection:
+        found = {
+            f"{table}.{column}": list(connection.execute(text(f"SELECT {column} FROM {table} ORDER BY {key}")).scalars())
+            for table, column, key in LOCATIONS
+        }
+    engine.dispose()
+    print(json.dumps(found))
+
+
+COMMANDS = [schema, fresh, make, models, write, revision, forget, relative, locations]
 
 if __name__ == "__main__":
     {command.__name__: command for command in COMMANDS}[sys.argv[1]](*sys.argv[2:])

@@ -35,6 +35,27 @@ fn options_without_meaning_are_refused_by_name() {
         assert!(errors.contains(arguments[0]), "{errors}");
         assert!(errors.contains("hint: "), "{errors}");
     }
+    let output = Command::new(mlrs_binary().unwrap())
+        .args([
+            "server",
+            "--port",
+            "0",
+            "--gunicorn-opts",
+            "-w 4 --timeout 60",
+        ])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("instead of `-w`, `--workers`"), "{errors}");
+    for path in ["./mlruns", "file:///srv/mlruns"] {
+        let output = Command::new(mlrs_binary().unwrap())
+            .args(["server", "--port", "0", "--backend-store-uri", path])
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains("mlrs import-filestore"), "{errors}");
+    }
     let variable = Command::new(mlrs_binary().unwrap())
         .args(["server", "--port", "0"])
         .env("MLFLOW_ENABLE_WORKSPACES", "true")
@@ -62,7 +83,35 @@ fn artifacts_may_be_left_to_the_clients() {
     let found = client
         .get(&format!("{api}/mlflow/experiments/get?experiment_id=1"))
         .unwrap();
-    assert!(found.body.contains("mlruns/1\""), "{found:?}");
+    let directory = server.folder().canonicalize().unwrap();
+    let location = format!("\"{}/mlruns/1\"", directory.display());
+    assert!(found.body.contains(&location), "{found:?}");
+}
+
+#[test]
+fn the_host_has_the_short_name_of_mlflow() {
+    for command in ["server", "ui"] {
+        let output = Command::new(mlrs_binary().unwrap())
+            .args([
+                command,
+                "-h",
+                "no.such.host.invalid",
+                "-p",
+                "0",
+                "--artifacts-only",
+            ])
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(errors.contains("no.such.host.invalid"), "{errors}");
+        let help = Command::new(mlrs_binary().unwrap())
+            .args([command, "--help"])
+            .output()
+            .unwrap();
+        let help = String::from_utf8_lossy(&help.stdout);
+        assert!(help.contains("-h, --host <ADDRESS>"), "{help}");
+    }
 }
 
 #[test]
@@ -141,4 +190,62 @@ fn the_registry_may_have_a_database_of_its_own() {
     drop(server);
     let server = MlrsServer::start(&["--backend-store-uri", &runs]).unwrap();
     assert_eq!(made(&server), 200, "and in no other");
+}
+
+/// The command line of a process, as `ps` shows it.
+fn command_line(process: u32) -> String {
+    let line = std::fs::read(format!("/proc/{process}/cmdline")).unwrap();
+    String::from_utf8_lossy(&line).replace('\0', " ")
+}
+
+#[test]
+fn a_password_does_not_stay_on_the_command_line() {
+    // It takes connections and says nothing, so the server waits.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let uri = format!("postgresql://ann:s3cret@127.0.0.1:{port}/d?sslmode=disable");
+    let mut server = Command::new(mlrs_binary().unwrap())
+        .args(["server", "--backend-store-uri", &uri, "--port", "0"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut connection, _) = silent.accept().unwrap();
+    let shown = command_line(server.id());
+    let mut first = [0; 64];
+    let length = std::io::Read::read(&mut connection, &mut first).unwrap();
+    server.kill().unwrap();
+    let output = server.wait_with_output().unwrap();
+    assert!(shown.contains("server --port 0"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    // It is the same database, and the user is told.
+    assert!(
+        String::from_utf8_lossy(&first[..length]).contains("ann"),
+        "{first:?}"
+    );
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        errors.contains("PGPASSFILE") && !errors.contains("s3cret"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn runs_of_a_file_store_that_is_there_are_pointed_to() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("mlruns/0")).unwrap();
+    std::fs::write(folder.path().join("mlruns/0/meta.yaml"), "name: Default\n").unwrap();
+    let start = || {
+        let mut command = Command::new(mlrs_binary().unwrap());
+        command.args(["server", "--port", "0"]);
+        command.env_remove("MLFLOW_BACKEND_STORE_URI");
+        command.current_dir(folder.path());
+        let patience = std::time::Duration::from_mins(1);
+        mlrs_testing::AddressedProcess::start(&mut command, patience).unwrap()
+    };
+    assert!(start().log().contains("mlrs import-filestore ./mlruns"));
+    assert!(
+        !start().log().contains("import-filestore"),
+        "the database is there now"
+    );
 }

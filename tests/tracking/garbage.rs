@@ -268,6 +268,66 @@ fn collect_proxied(uri: &str) {
     assert_eq!(text(&gc(&destination, &[]).stdout), "");
 }
 
+/// A deleted run of a new server with a file, and that file.
+fn deleted_run(server: &MlrsServer) -> (String, PathBuf) {
+    let run = post(server, "runs/create", &json!({ "experiment_id": "0" }));
+    let id = run["run"]["info"]["run_id"].as_str().unwrap().to_owned();
+    let path = format!("0/{id}/artifacts/file");
+    let url = format!(
+        "{}/api/2.0/mlflow-artifacts/artifacts/{path}",
+        server.address()
+    );
+    let put = Client::new()
+        .send("PUT", &url, None, Some(b"text"))
+        .unwrap();
+    assert_eq!(put.status, 200, "{put:?}");
+    post(server, "runs/delete", &json!({ "run_id": id }));
+    (id, server.folder().join("mlartifacts").join(path))
+}
+
+#[test]
+fn artifacts_can_be_kept() {
+    let server = MlrsServer::start(&[]).unwrap();
+    let (id, file) = deleted_run(&server);
+    let uri = sqlite(&server.folder().join("mlflow.db"));
+    // No destination is opened for it.
+    let gc = [
+        "gc",
+        "--backend-store-uri",
+        &uri,
+        "--artifacts-destination",
+        "s3:",
+    ];
+    let dry = mlrs(&[&gc[..], &["--keep-artifacts", "--dry-run"]].concat());
+    assert!(text(&dry.stdout).contains("artifacts stay in"), "{dry:?}");
+    assert!(!mlrs(&gc).status.success());
+    let kept = mlrs(&[&gc[..], &["--keep-artifacts"]].concat());
+    assert_eq!(
+        text(&kept.stdout),
+        format!("deleted: run {id}\n"),
+        "{kept:?}"
+    );
+    assert!(file.exists());
+    let url = format!("{}/api/2.0/mlflow/runs/get?run_id={id}", server.address());
+    assert_eq!(Client::new().get(&url).unwrap().status, 404);
+}
+
+#[test]
+fn a_relative_root_that_is_not_here_keeps_its_row() {
+    if !has_python() {
+        return;
+    }
+    let server = MlrsServer::start(&[]).unwrap();
+    let (id, _) = deleted_run(&server);
+    let uri = sqlite(&server.folder().join("mlflow.db"));
+    script("share_database.py", &["relative", &uri, "0"]);
+    let stayed = mlrs(&["gc", "--backend-store-uri", &uri]);
+    let told = text(&stayed.stdout);
+    assert_eq!(stayed.status.code(), Some(1), "{told}");
+    assert!(told.starts_with(&format!("stays: run {id}")), "{told}");
+    assert!(told.contains("mlrs db resolve-locations"), "{told}");
+}
+
 #[test]
 fn what_is_not_collected_is_refused_by_name() {
     for (words, reason) in [

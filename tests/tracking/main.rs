@@ -31,6 +31,7 @@ mod hostile;
 mod imported;
 mod killed;
 mod large_values;
+mod locations;
 mod object_store;
 mod old_clients;
 mod pages;

@@ -12,6 +12,14 @@ use serde_json::{Value, json};
 const PROXY: &str = "/api/2.0/mlflow-artifacts";
 const DESTINATION: [&str; 2] = ["--artifacts-destination", "s3://box/team"];
 
+/// The same, and a root in the bucket that experiments may name, which only mlrs asks for.
+const WITH_ROOT: [&str; 4] = [
+    "--artifacts-destination",
+    "s3://box/team",
+    "--allowed-artifact-roots",
+    "s3://box/direct",
+];
+
 /// What the store must be for any of this.
 fn store(what: &str) -> Option<(PathBuf, S3Server)> {
     match (python(), S3Server::start()) {
@@ -160,7 +168,7 @@ fn python_sends_and_reads_large_files_in_parts() {
     let Some((python, s3)) = store("files in parts") else {
         return;
     };
-    let server = MlrsServer::start_with(&DESTINATION, &s3.variables()).unwrap();
+    let server = MlrsServer::start_with(&WITH_ROOT, &s3.variables()).unwrap();
     let root = send_parts(&python, &server, &["s3"], &s3.variables());
     let key = format!("/box/team/{root}/deep/er/");
 
@@ -287,7 +295,7 @@ fn addresses_are_those_of_mlflow() {
         return;
     };
     let mlflow = MlflowServer::start_with(&DESTINATION, &s3.variables()).unwrap();
-    let mlrs = MlrsServer::start_with(&DESTINATION, &s3.variables()).unwrap();
+    let mlrs = MlrsServer::start_with(&WITH_ROOT, &s3.variables()).unwrap();
     s3.put("team/a/page.html", b"<p>").unwrap();
     s3.put("direct/RUN", b"").unwrap();
     let both = Both::new(mlflow.address(), mlrs.address(), None);

@@ -11,6 +11,7 @@ mod clouds;
 mod local;
 mod object;
 mod path;
+mod place;
 mod presigned;
 mod proxy;
 mod resolver;
@@ -24,6 +25,7 @@ mod transport_error;
 pub use local::LocalStore;
 pub use object::ObjectArtifacts;
 pub use path::{ArtifactPath, PathError};
+pub use place::{AllowedRoots, ObjectPlace, Place};
 pub use presigned::{Download, FinishedPart, MultipartUploads, PartsUpload, PresignedFiles};
 pub use proxy::ProxyStore;
 pub use resolver::{

@@ -13,6 +13,7 @@ use url::Url;
 use crate::local::LocalStore;
 use crate::object::ObjectArtifacts;
 use crate::path::{ArtifactPath, PathError};
+use crate::place::{ObjectPlace, Place};
 use crate::proxy::ProxyStore;
 use crate::settings::CloudSettings;
 use crate::store::ArtifactStore;
@@ -199,30 +200,19 @@ pub fn open_direct(
     uri: &str,
     cloud: &CloudSettings,
 ) -> Result<Arc<dyn ArtifactStore>, OpenStoreError> {
-    let shown = || without_secrets(uri);
-    let Some(scheme) = scheme_of(uri) else {
-        return Ok(Arc::new(LocalStore::new(uri)));
-    };
-    match scheme.as_str() {
-        "file" => {
-            let path = local_path_of_file_uri(uri).map_err(|reason| OpenStoreError::Malformed {
-                uri: shown(),
-                reason,
-            })?;
-            Ok(Arc::new(LocalStore::new(path)))
-        }
-        "s3" | "s3a" | "gs" | "abfss" | "abfs" | "wasbs" => object_store(uri, cloud),
-        _ => Err(OpenStoreError::UnknownScheme {
-            uri: shown(),
-            scheme,
-        }),
+    match Place::parse(uri)? {
+        Place::Local(path) => Ok(Arc::new(LocalStore::new(path))),
+        Place::Object(place) => ObjectArtifacts::from_uri(&place.address, place.prefix, cloud)
+            .map(|store| Arc::new(store) as Arc<dyn ArtifactStore>)
+            .map_err(|source| OpenStoreError::Setup {
+                uri: without_secrets(uri),
+                source,
+            }),
     }
 }
 
-fn object_store(
-    uri: &str,
-    cloud: &CloudSettings,
-) -> Result<Arc<dyn ArtifactStore>, OpenStoreError> {
+/// The place that a URI of an object store means.
+pub(crate) fn object_place(uri: &str) -> Result<ObjectPlace, OpenStoreError> {
     let shown = || without_secrets(uri);
     let malformed = |reason| OpenStoreError::Malformed {
         uri: shown(),
@@ -247,12 +237,10 @@ fn object_store(
     if is_azure && parsed.username().is_empty() {
         return Err(malformed("it must begin with `<container>@<account>.`"));
     }
-    ObjectArtifacts::from_uri(&parsed, prefix, cloud)
-        .map(|store| Arc::new(store) as Arc<dyn ArtifactStore>)
-        .map_err(|source| OpenStoreError::Setup {
-            uri: shown(),
-            source,
-        })
+    Ok(ObjectPlace {
+        address: parsed,
+        prefix,
+    })
 }
 
 /// The path part of a URI as a checked path; slashes at both ends do not count.
@@ -264,7 +252,7 @@ fn path_of(uri: &str, path: &str) -> Result<ArtifactPath, OpenStoreError> {
 }
 
 /// The scheme of a URI in lower case; none for a path. A single letter is a Windows drive.
-fn scheme_of(uri: &str) -> Option<String> {
+pub(crate) fn scheme_of(uri: &str) -> Option<String> {
     let (scheme, _) = uri.split_once(':')?;
     let valid = scheme.len() > 1
         && scheme.starts_with(|letter: char| letter.is_ascii_alphabetic())

@@ -8,13 +8,16 @@ use std::time::Duration;
 use clap::Args;
 use mlrs_artifacts::without_secrets;
 use mlrs_client::ServerUri;
-use mlrs_client::tracking::TrackingClient;
+use mlrs_client::tracking::{Experiment, ExperimentSearch, TrackingClient, ViewType};
 use mlrs_onnxruntime::{Locator, OnnxRuntime};
+use mlrs_store::rules::relative::is_relative;
+use mlrs_store_sql::{RelativeLocations, check};
 use serde_json::{Map, Value, json};
 
 use crate::cache::CacheArguments;
 use crate::connection::{ConnectionArguments, runtime};
 use crate::output::{self, OutputFormat};
+use crate::{database, db, failure};
 
 /// Variables that change what mlrs does, by the beginning of their names.
 const PREFIXES: &[&str] = &["MLFLOW_", "MLRS_", "ORT_", "AWS_", "AZURE_", "GOOGLE_"];
@@ -87,6 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Finding::new("mlrs version", "mlrs_version", env!("CARGO_PKG_VERSION")),
     ];
     findings.extend(servers(&arguments.connection)?);
+    findings.extend(database()?);
     findings.push(onnxruntime(&arguments.cache));
     findings.push(cache(&arguments.cache));
     findings.push(Finding::new("Variables", "variables", variables));
@@ -219,15 +223,23 @@ fn server(
     let asked = client.and_then(|client| {
         runtime.block_on(async {
             let version = client.server_version().await?;
-            Ok((version, client.server_info().await?))
+            let info = client.server_info().await?;
+            let all = ExperimentSearch::new().view(ViewType::All);
+            // A registry of its own has no experiments, and may not answer.
+            let experiments = client.search_experiments(all).all().await;
+            Ok((version, info, experiments.unwrap_or_default()))
         })
     });
     let mut hint = None;
     match asked {
-        Ok((version, info)) => {
+        Ok((version, info, experiments)) => {
             parts["answers"] = json!(true);
             parts["mlflow_version"] = json!(version);
             parts["store"] = json!(info.store_type);
+            if let Some(found) = relative_locations(&experiments) {
+                parts["relative_artifact_locations"] = json!(found);
+                hint = Some(db::RELATIVE_HINT.to_owned());
+            }
         }
         Err(error) => {
             hint = error.hint();
@@ -238,6 +250,61 @@ fn server(
     let mut finding = Finding::new(label, name, parts);
     finding.hint = hint;
     Ok(finding)
+}
+
+/// Experiments whose artifacts are in another directory for each client.
+fn relative_locations(experiments: &[Experiment]) -> Option<String> {
+    let location = |experiment: &Experiment| experiment.artifact_location.clone();
+    let mut found = experiments
+        .iter()
+        .filter_map(|experiment| Some((experiment, location(experiment)?)))
+        .filter(|(_, location)| !location.is_empty() && is_relative(location))
+        .peekable();
+    let (experiment, location) = found.peek()?.clone();
+    let name = experiment.name.clone();
+    Some(format!(
+        "{} experiments, such as `{name}` in `{location}`",
+        found.count()
+    ))
+}
+
+/// The database of `mlrs server`, where a variable names it.
+fn database() -> anyhow::Result<Option<Finding>> {
+    let Ok(text) = std::env::var("MLFLOW_BACKEND_STORE_URI") else {
+        return Ok(None);
+    };
+    let looked = database::uri(&text).and_then(|uri| {
+        runtime()?.block_on(async {
+            db::must_be_there(&uri).await?;
+            Ok((uri.name(), check::relative_locations(&uri).await?))
+        })
+    });
+    let (value, hint) = match looked {
+        Ok((name, found)) => {
+            let shown = found.iter().map(|found| {
+                let RelativeLocations {
+                    column,
+                    rows,
+                    example,
+                } = found;
+                format!("{rows} in {column}, such as `{example}`")
+            });
+            let shown: Vec<String> = shown.collect();
+            let mut value = json!({ "name": name });
+            if !shown.is_empty() {
+                value["relative_artifact_locations"] = json!(shown.join("; "));
+            }
+            let hint = (!shown.is_empty()).then(|| db::RELATIVE_HINT.to_owned());
+            (value, hint)
+        }
+        Err(error) => (
+            json!({"problem": format!("{error:#}")}),
+            failure::hint(&error),
+        ),
+    };
+    let mut finding = Finding::new("Database", "database", value);
+    finding.hint = hint;
+    Ok(Some(finding))
 }
 
 /// The shared library that the backend `onnxruntime` would load.

@@ -1,9 +1,10 @@
 //! `mlrs gc`: deletes for good what was deleted, artifacts with it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use mlrs_artifacts::CloudSettings;
+use mlrs_artifacts::{AllowedRoots, CloudSettings};
 use mlrs_store::clock;
 use mlrs_store::garbage::{Garbage, GarbageItem, GarbageQuery, GarbageStore as _};
 use mlrs_store::rules::HostPolicy;
@@ -42,6 +43,9 @@ pub(crate) struct Arguments {
     /// These deleted logged models, instead of all [separated by commas]
     #[arg(long, value_delimiter = ',', value_name = "IDS")]
     logged_model_ids: Option<Vec<String>>,
+    /// Delete the rows only; files of artifacts stay, and nothing names them any more
+    #[arg(long)]
+    keep_artifacts: bool,
     /// Only tell what would be deleted
     #[arg(long)]
     dry_run: bool,
@@ -123,22 +127,18 @@ async fn collect(arguments: &Arguments) -> anyhow::Result<()> {
     // A new one would be made otherwise, and nothing be found in it.
     db::must_be_there(&uri).await?;
     let store = SqlStore::open(&uri, server::DEFAULT_ARTIFACT_ROOT).await?;
-    let cloud = CloudSettings::from_variables(|name| std::env::var(name).ok());
-    let artifacts = Artifacts {
-        destination: Some(Artifacts::open_destination(
-            &arguments.destination.artifacts_destination,
-            &cloud,
-        )?),
-        cloud,
-        local_roots: Vec::new(),
-        hosts: HostPolicy::default(),
-    };
     let found = store.garbage(query(arguments)).await?;
     if arguments.dry_run {
-        return list(&found);
+        return list(&found, arguments.keep_artifacts);
     }
+    let artifacts = (!arguments.keep_artifacts)
+        .then(|| open(&arguments.destination))
+        .transpose()?;
+    let files = artifacts
+        .as_ref()
+        .map_or(garbage::Files::Kept, garbage::Files::Deleted);
     let (mut stayed, mut printed) = (0, Ok(()));
-    garbage::collect(&store, &artifacts, found, &mut |kind, id, outcome| {
+    garbage::collect(&store, files, found, &mut |kind, id, outcome| {
         let name = kind.name();
         let line = match outcome {
             Ok(()) => format!("deleted: {name} {id}"),
@@ -163,6 +163,21 @@ async fn collect(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
+/// Where artifacts are: any place that a row names, because the operator asks for it.
+fn open(destination: &DestinationArguments) -> anyhow::Result<Artifacts> {
+    let cloud = CloudSettings::from_variables(|name| std::env::var(name).ok());
+    Ok(Artifacts {
+        destination: Some(Artifacts::open_destination(
+            &destination.artifacts_destination,
+            &cloud,
+        )?),
+        cloud,
+        allowed_roots: AllowedRoots::default(),
+        hosts: HostPolicy::default(),
+        working_directory: PathBuf::new(),
+    })
+}
+
 fn query(arguments: &Arguments) -> GarbageQuery {
     let before = |age: Duration| {
         let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
@@ -176,11 +191,16 @@ fn query(arguments: &Arguments) -> GarbageQuery {
     }
 }
 
-fn list(found: &Garbage) -> anyhow::Result<()> {
+fn list(found: &Garbage, keep_artifacts: bool) -> anyhow::Result<()> {
+    let artifacts = if keep_artifacts {
+        "artifacts stay"
+    } else {
+        "artifacts"
+    };
     let item = |kind: &str, item: &GarbageItem| {
         let root = item.artifact_root.as_deref().unwrap_or("nowhere");
         output::line(&format!(
-            "would be deleted: {kind} {}, artifacts in {root}",
+            "would be deleted: {kind} {}, {artifacts} in {root}",
             item.id
         ))
     };

@@ -1,5 +1,6 @@
 //! `mlrs server`: tracking over MLflow's REST API.
 
+mod artifacts;
 mod limits;
 mod refused;
 
@@ -9,18 +10,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use mlrs_artifacts::{CloudSettings, open_direct};
 use mlrs_http::{BrowserGuard, Descriptors, ServerSettings};
-use mlrs_store::rules::{HostPolicy, SourcePattern, Truncate};
+use mlrs_store::rules::Truncate;
 use mlrs_store_sql::{DatabaseUri, SqlStore};
-use mlrs_tracking::{Artifacts, GraphqlLimits, Pages, Stores, TrackingSettings, TrackingState};
+use mlrs_tracking::{GraphqlLimits, Pages, Stores, TrackingSettings, TrackingState};
 
-use crate::database::{self, DatabaseArguments, DestinationArguments};
+use crate::database::{self, DatabaseArguments};
 use crate::ending::Ending;
-use crate::failure::hinted;
 use crate::logging::{self, LogArguments};
 use crate::output;
 use crate::serve::cores;
+use artifacts::ArtifactArguments;
 use limits::LimitArguments;
 use refused::RefusedArguments;
 
@@ -29,15 +29,23 @@ pub(crate) const DEFAULT_ARTIFACT_ROOT: &str = "mlflow-artifacts:/";
 
 /// Arguments of `mlrs server`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    disable_help_flag = true,
+    after_help = "Examples:
   mlrs server
   mlrs server --backend-store-uri sqlite:////var/lib/mlflow/mlflow.db --host 0.0.0.0 --port 5000
-  mlrs server --backend-store-uri 'postgresql://mlflow@db/mlflow?sslmode=verify-full'")]
+  mlrs server --backend-store-uri 'postgresql://mlflow@db/mlflow?sslmode=verify-full'"
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: DatabaseArguments,
     /// The database of registered models [default: the one above]
-    #[arg(long, env = "MLFLOW_REGISTRY_STORE_URI", value_name = "URI")]
+    #[arg(
+        long,
+        env = "MLFLOW_REGISTRY_STORE_URI",
+        hide_env_values = true,
+        value_name = "URI"
+    )]
     registry_store_uri: Option<String>,
     #[command(flatten)]
     artifacts: ArtifactArguments,
@@ -65,6 +73,7 @@ pub(crate) struct Arguments {
     ui_dir: Option<PathBuf>,
     /// The address to listen on; 0.0.0.0 is all of them
     #[arg(
+        short = 'h',
         long,
         default_value = "127.0.0.1",
         env = "MLFLOW_HOST",
@@ -112,51 +121,10 @@ pub(crate) struct Arguments {
     browsers: BrowserArguments,
     #[command(flatten)]
     log: LogArguments,
-}
-
-/// Where artifacts are, and who passes them on.
-#[derive(Debug, Args)]
-struct ArtifactArguments {
-    /// Where experiments have their artifacts that name no place [default: mlflow-artifacts:/, through
-    /// this server; ./mlruns when it serves none]
-    #[arg(long, env = "MLFLOW_DEFAULT_ARTIFACT_ROOT", value_name = "URI")]
-    default_artifact_root: Option<String>,
-    #[command(flatten)]
-    destination: DestinationArguments,
-    /// Schemes of artifact locations that may name any host, such as `hdfs` [default: only hosts of
-    /// the server's own roots]
-    #[arg(
-        long,
-        env = "MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES",
-        value_delimiter = ',',
-        value_name = "SCHEMES"
-    )]
-    allowed_artifact_schemes: Vec<String>,
-    /// A regular expression that is found in the source of every new model version [default: any
-    /// source]
-    #[arg(
-        long,
-        env = "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX",
-        value_name = "REGEX"
-    )]
-    model_version_source: Option<String>,
-    /// Do not pass artifacts through this server: clients reach their store themselves
-    #[arg(long, conflicts_with = "artifacts_only")]
-    no_serve_artifacts: bool,
-    #[arg(
-        long,
-        hide = true,
-        env = "MLFLOW_SERVE_ARTIFACTS",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t = true,
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    serve_artifacts: bool,
-    /// Serve artifacts and nothing else; no database is opened
-    #[arg(long, env = "MLFLOW_ARTIFACTS_ONLY")]
-    artifacts_only: bool,
+    /// Print help
+    // `-h` is `--host`, as in MLflow.
+    #[arg(long, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
 }
 
 /// How much a GraphQL document may ask for.
@@ -267,71 +235,27 @@ fn static_prefix(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-impl ArtifactArguments {
-    fn are_served(&self) -> bool {
-        self.artifacts_only || (self.serve_artifacts && !self.no_serve_artifacts)
-    }
-
-    fn root(&self) -> &str {
-        match &self.default_artifact_root {
-            Some(root) => root,
-            None if self.are_served() => DEFAULT_ARTIFACT_ROOT,
-            None => "./mlruns",
-        }
-    }
-
-    /// How artifacts are reached.
-    fn open(&self) -> anyhow::Result<Artifacts> {
-        let cloud = CloudSettings::from_variables(|name| std::env::var(name).ok());
-        let destination = self
-            .are_served()
-            .then(|| Artifacts::open_destination(&self.destination.artifacts_destination, &cloud))
-            .transpose()?;
-        let root = open_direct(self.root(), &cloud).ok();
-        let local_roots = [destination.as_ref(), root.as_ref()]
-            .into_iter()
-            .flatten()
-            .filter_map(|store| store.local_folder().map(Path::to_path_buf))
-            .collect();
-        Ok(Artifacts {
-            destination,
-            cloud,
-            local_roots,
-            hosts: self.hosts(),
-        })
-    }
-
-    /// The hosts that clients may name: those of the server's own roots, and what is allowed.
-    fn hosts(&self) -> HostPolicy {
-        let allowed = self.allowed_artifact_schemes.iter().map(String::as_str);
-        let destination = self.destination.artifacts_destination.as_str();
-        HostPolicy::new(allowed, [self.root(), destination])
-    }
-
-    fn source_pattern(&self) -> anyhow::Result<SourcePattern> {
-        let pattern = self.model_version_source.as_deref().unwrap_or_default();
-        SourcePattern::parse(pattern).map_err(|error| {
-            hinted(
-                error.to_string(),
-                "mend --model-version-source, or MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX",
-            )
-        })
-    }
-}
-
 impl Arguments {
     /// The databases; none when only artifacts are served.
     async fn stores(&self) -> anyhow::Result<Option<Stores>> {
         if self.artifacts.artifacts_only {
             return Ok(None);
         }
+        let root = self.artifacts.root()?;
         let uri = self.database.uri()?;
+        if self.database.is_new_by_default() && has_runs(Path::new("mlruns")) {
+            tracing::warn!(
+                "the directory ./mlruns holds runs, which `mlflow server` would show; this server \
+                 begins with an empty database: `mlrs import-filestore ./mlruns` brings them in"
+            );
+        }
         let timeout = Duration::from_secs(self.statement_timeout);
         let open = async |uri: &DatabaseUri| {
-            let store = SqlStore::open(uri, self.artifacts.root()).await?;
+            let store = SqlStore::open(uri, &root).await?;
             anyhow::Ok(store.with_statement_timeout(timeout))
         };
         let tracking = open(&uri).await?;
+        warn_of_relative_locations(&tracking).await?;
         let registry = match &self.registry_store_uri {
             Some(text) if *text != self.database.backend_store_uri => {
                 open(&database::uri(text)?).await?
@@ -345,9 +269,34 @@ impl Arguments {
     }
 }
 
+/// Whether a directory is a file store with experiments, as MLflow looks before it makes a database.
+fn has_runs(directory: &Path) -> bool {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut experiments = entries.filter(|entry| {
+        let name = entry.file_name();
+        name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
+    });
+    experiments.any(|entry| entry.path().join("meta.yaml").exists())
+}
+
+/// Files that are logged to such a location are lost to everybody but the client that wrote them.
+async fn warn_of_relative_locations(store: &SqlStore) -> anyhow::Result<()> {
+    for found in store.relative_locations().await? {
+        tracing::warn!(
+            column = found.column,
+            rows = found.rows,
+            example = found.example,
+            "artifact locations in the database are relative, so each client writes into its own \
+             working directory: see `mlrs db check`"
+        );
+    }
+    Ok(())
+}
+
 async fn serve(arguments: &Arguments, started: Instant, ending: Ending) -> anyhow::Result<()> {
     let descriptors = Descriptors::for_connections(ServerSettings::default().connections);
     let pages = arguments.ui_dir.as_deref().map(Pages::open).transpose()?;
+    let artifacts = arguments.artifacts.open()?;
     let stores = arguments.stores().await?;
     let settings = TrackingSettings {
         truncate: if arguments.truncate_long_values {
@@ -366,9 +315,8 @@ async fn serve(arguments: &Arguments, started: Instant, ending: Ending) -> anyho
         bytes_in_flight: arguments.limits.bytes_in_flight,
         ..TrackingSettings::default()
     };
-    let artifacts = arguments.artifacts.open()?;
     tokio::spawn(mlrs_tracking::remove_remnants(
-        artifacts.local_roots.clone(),
+        artifacts.allowed_roots.directories(),
     ));
     let state = TrackingState::new(stores, artifacts, pages, settings)?;
     let listener = mlrs_http::bind(&arguments.host, arguments.port).await?;

@@ -29,6 +29,7 @@ mod password_file;
 mod pool;
 mod postgres;
 mod registered_models;
+mod relative;
 mod runs;
 mod sampled;
 mod schema;
@@ -41,5 +42,6 @@ pub mod uri;
 mod watch;
 
 pub use open::{OpenError, SqlStore};
+pub use relative::RelativeLocations;
 pub use schema::REVISION;
 pub use uri::{DatabaseUri, Encryption, PostgresUri, UriError};

@@ -1,12 +1,12 @@
 //! Where artifacts are: the server's own destination for `mlflow-artifacts:`, and the stores that
 //! other roots name.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mlrs_artifacts::{
-    ArtifactPath, ArtifactStore, CloudSettings, LocalStore, MultipartUploads, OpenStoreError,
-    PathError, PresignedFiles, StoreError, open_direct,
+    AllowedRoots, ArtifactPath, ArtifactStore, CloudSettings, LocalStore, MultipartUploads,
+    OpenStoreError, PathError, Place, PresignedFiles, StoreError, open_direct,
 };
 use mlrs_store::rules::HostPolicy;
 use mlrs_store::rules::locations::{is_proxied, proxied_path};
@@ -21,11 +21,14 @@ pub struct Artifacts {
     pub destination: Option<Arc<dyn ArtifactStore>>,
     /// Credentials and addresses of object stores.
     pub cloud: CloudSettings,
-    /// Local folders that roots of runs may lie in. Others are not read for a client: a client
-    /// chooses the root of an experiment, and could choose any folder of this machine.
-    pub local_roots: Vec<PathBuf>,
+    /// Places that roots of runs may lie in. Others are not reached for a client: a client chooses
+    /// the root of an experiment, and could choose any folder of this machine and any bucket that
+    /// the server's credentials open.
+    pub allowed_roots: AllowedRoots,
     /// Hosts that roots of runs and sources of models may name.
     pub hosts: HostPolicy,
+    /// Where relative roots of experiments begin.
+    pub working_directory: PathBuf,
 }
 
 /// Why artifacts cannot be reached.
@@ -37,10 +40,11 @@ pub(crate) enum AccessError {
          pass artifacts through it."
     )]
     NotServed,
-    /// The root of a run is a local folder that the server may not read.
+    /// The root of a run is a place that the server does not reach for clients.
     #[error(
-        "The artifacts are in a local folder outside of this server's artifact root. Start the \
-         server with that folder as --default-artifact-root, or read them where they are."
+        "The artifacts are outside of this server's artifact roots, and it reaches no other place \
+         with its own permissions. Start the server with their root in --allowed-artifact-roots, \
+         or read them where they are."
     )]
     Foreign,
     /// The root of a run names a host that the server does not connect to.
@@ -105,6 +109,11 @@ impl Artifacts {
         &self.hosts
     }
 
+    /// Where relative roots of experiments begin.
+    pub(crate) fn working_directory(&self) -> &Path {
+        &self.working_directory
+    }
+
     /// The root of proxied artifacts.
     pub(crate) fn proxied(&self) -> Result<Root, AccessError> {
         let store = self.destination.clone().ok_or(AccessError::NotServed)?;
@@ -120,10 +129,21 @@ impl Artifacts {
             return self.root_anywhere(uri);
         }
         self.hosts.check_stored(uri).map_err(AccessError::Host)?;
-        let root = self.root_anywhere(uri)?;
-        match root.store.local_folder() {
-            Some(directory) => self.local_root(directory),
-            None => Ok(root),
+        let place = Place::parse(uri)?;
+        if !self.allowed_roots.contains(&place) {
+            return Err(AccessError::Foreign);
+        }
+        match place {
+            Place::Local(directory) => self.local_root(&directory),
+            Place::Object(_) => self.root_anywhere(uri),
+        }
+    }
+
+    /// The same, to sign URLs in it; a local folder signs none, whichever it is.
+    pub(crate) fn signing_root(&self, uri: &str, what: &'static str) -> Result<Root, AccessError> {
+        match Place::parse(uri) {
+            Ok(Place::Local(_)) => Err(AccessError::Unsupported(what)),
+            _ => self.root(uri),
         }
     }
 
@@ -145,11 +165,8 @@ impl Artifacts {
     /// so that no link on the way to it leads out.
     fn local_root(&self, directory: &Path) -> Result<Root, AccessError> {
         let directory = absolute(directory);
-        let is_plain = directory
-            .components()
-            .all(|component| component != Component::ParentDir);
-        let holding = self.local_roots.iter().map(|root| absolute(root));
-        let holding = holding.filter(|root| is_plain && directory.starts_with(root));
+        let roots = self.allowed_roots.directories().into_iter();
+        let holding = roots.filter(|root| directory.starts_with(root));
         let nearest = holding.max_by_key(|root| root.components().count());
         let root = nearest.ok_or(AccessError::Foreign)?;
         let base = directory.strip_prefix(&root).unwrap_or(&directory);
@@ -185,11 +202,16 @@ mod tests {
     use super::*;
 
     fn artifacts(root: &Path) -> Artifacts {
+        let mut allowed_roots = AllowedRoots::default();
+        for root in [root.to_str().unwrap(), "s3://box/team"] {
+            allowed_roots.allow(root).unwrap();
+        }
         Artifacts {
             destination: Some(Arc::new(LocalStore::new(root))),
             cloud: CloudSettings::default(),
-            local_roots: vec![root.to_path_buf()],
+            allowed_roots,
             hosts: HostPolicy::default(),
+            working_directory: "/srv".into(),
         }
     }
 
@@ -213,16 +235,28 @@ mod tests {
     }
 
     #[test]
-    fn local_folders_elsewhere_are_not_read() {
+    fn places_elsewhere_are_not_reached() {
         let artifacts = artifacts(Path::new("/srv/art"));
-        artifacts.root("/srv/art/1/r").unwrap();
-        artifacts.root("file:///srv/art/1/r").unwrap();
-        for uri in ["/etc", "/srv/artificial", "/srv/art/../../etc", "file:///"] {
-            assert!(
-                matches!(artifacts.root(uri), Err(AccessError::Foreign)),
-                "{uri}"
-            );
+        let is_foreign = |uri| matches!(artifacts.root(uri), Err(AccessError::Foreign));
+        for uri in ["/srv/art/1/r", "file:///srv/art/1/r", "s3://box/team/1/r"] {
+            assert!(!is_foreign(uri), "{uri}");
         }
+        for uri in [
+            "/etc",
+            "/srv/artificial",
+            "/srv/art/../../etc",
+            "file:///",
+            "s3://payroll",
+            "s3://box",
+            "s3://box/teams",
+            "gs://box/team",
+            "wasbs://box@account.blob.core.windows.net/team",
+        ] {
+            assert!(is_foreign(uri), "{uri}");
+        }
+        let signing = |uri| artifacts.signing_root(uri, "Presigned upload");
+        assert!(matches!(signing("s3://payroll"), Err(AccessError::Foreign)));
+        assert!(matches!(signing("/etc"), Err(AccessError::Unsupported(_))));
     }
 
     #[test]

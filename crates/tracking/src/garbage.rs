@@ -5,11 +5,13 @@
 //! does not name its owner is shared with others, and nothing is deleted in it.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use mlrs_artifacts::ArtifactPath;
 use mlrs_store::StoreError;
 use mlrs_store::garbage::{Garbage, GarbageItem, GarbageStore};
 use mlrs_store::rules::locations::is_proxied;
+use mlrs_store::rules::relative::is_relative;
 
 use crate::artifacts::{AccessError, Artifacts};
 
@@ -50,6 +52,15 @@ pub enum EraseError {
         /// The root.
         root: String,
     },
+    /// A relative root, and nothing there as seen from this working directory.
+    #[error(
+        "its artifacts are in `{root}`, which is relative and not below this working directory; \
+         `mlrs db resolve-locations` makes it absolute"
+    )]
+    Relative {
+        /// The root.
+        root: String,
+    },
     /// The artifacts cannot be reached or deleted.
     #[error("its artifacts in `{root}` cannot be deleted")]
     Artifacts {
@@ -75,6 +86,15 @@ pub enum EraseError {
 /// Hears what became of something, by its kind and id.
 pub type Told<'a> = &'a mut (dyn FnMut(Kind, &str, Result<(), EraseError>) + Send);
 
+/// What becomes of the files of artifacts.
+#[derive(Debug, Clone, Copy)]
+pub enum Files<'a> {
+    /// They are deleted, before the rows that name them.
+    Deleted(&'a Artifacts),
+    /// They stay, and nothing names them any more.
+    Kept,
+}
+
 /// Deletes what `garbage` names, and tells of each what became of it. What cannot be deleted stays;
 /// the rest is deleted.
 ///
@@ -82,13 +102,13 @@ pub type Told<'a> = &'a mut (dyn FnMut(Kind, &str, Result<(), EraseError>) + Sen
 /// Only when the store cannot be used any more.
 pub async fn collect(
     store: &dyn GarbageStore,
-    artifacts: &Artifacts,
+    files: Files<'_>,
     garbage: Garbage,
     told: Told<'_>,
 ) -> Result<(), StoreError> {
     let mut collector = Collector {
         store,
-        artifacts,
+        files,
         stayed: HashSet::new(),
         told,
     };
@@ -116,7 +136,7 @@ pub async fn collect(
 
 struct Collector<'a> {
     store: &'a dyn GarbageStore,
-    artifacts: &'a Artifacts,
+    files: Files<'a>,
     /// Ids of runs and models that could not be deleted.
     stayed: HashSet<String>,
     told: Told<'a>,
@@ -178,7 +198,7 @@ impl Collector<'_> {
     }
 
     async fn erase_artifacts(&self, item: &GarbageItem) -> Result<(), EraseError> {
-        let Some(uri) = &item.artifact_root else {
+        let (Some(uri), Files::Deleted(artifacts)) = (&item.artifact_root, self.files) else {
             return Ok(());
         };
         let root = mlrs_artifacts::without_secrets(uri);
@@ -186,13 +206,16 @@ impl Collector<'_> {
             root: root.clone(),
             source,
         };
-        let place = match self.artifacts.root_anywhere(uri) {
+        let place = match artifacts.root_anywhere(uri) {
             Ok(place) => place,
             Err(AccessError::NotServed) => return Err(EraseError::NoDestination { root }),
             Err(error) => return Err(failed(Box::new(error))),
         };
         if !names(uri, &item.id) {
             return Err(EraseError::Shared { root });
+        }
+        if is_relative(uri) && !place.store().local_folder().is_some_and(Path::is_dir) {
+            return Err(EraseError::Relative { root });
         }
         if is_proxied(uri)
             && place

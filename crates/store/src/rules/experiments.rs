@@ -1,5 +1,7 @@
 //! Experiments: making, renaming, tagging and finding them.
 
+use std::path::Path;
+
 use mlrs_api::Tag;
 use mlrs_api::enums::ViewType;
 use mlrs_api::experiments::{
@@ -11,17 +13,19 @@ use crate::error::StoreError;
 use crate::rules::hosts::HostPolicy;
 use crate::rules::limits;
 use crate::rules::locations::check_root;
+use crate::rules::relative::resolve;
 use crate::rules::values::{Truncate, check_key, parse_experiment_id, required, within};
 use crate::search::{ExperimentSearch, experiments, page_token};
 use crate::traits::NewExperiment;
 
-/// An experiment to be made.
+/// An experiment to be made. A relative root of its artifacts is one below `working_directory`.
 ///
 /// # Errors
 /// When the name is absent or too long, the root of its artifacts or a tag is not allowed.
 pub fn create(
     request: CreateExperimentRequest,
     hosts: &HostPolicy,
+    working_directory: &Path,
     now: i64,
 ) -> Result<NewExperiment, StoreError> {
     let name = checked_name(required(&request.name, "name")?)?;
@@ -31,13 +35,14 @@ pub fn create(
         .map(|sent| checked_tag(sent.into()))
         .collect();
     let location = request.artifact_location;
-    let artifact_location = location.filter(|location| !location.is_empty());
-    if let Some(location) = &artifact_location {
-        check_root(location, hosts)?;
-    }
+    let location = location.filter(|location| !location.is_empty());
+    let resolved = |location: String| {
+        check_root(&location, hosts)?;
+        resolve(&location, working_directory)
+    };
     Ok(NewExperiment {
         name,
-        artifact_location,
+        artifact_location: location.map(resolved).transpose()?,
         tags: tags?,
         now,
     })

@@ -40,14 +40,22 @@ pub fn check_root(uri: &str, hosts: &HostPolicy) -> Result<(), StoreError> {
             "Artifact location cannot be a runs:/ URI. Given: '{uri}'"
         ));
     }
+    check_length(uri)
+}
+
+/// Refuses a location that is longer than MLflow takes.
+///
+/// # Errors
+/// When it is too long.
+pub(crate) fn check_length(uri: &str) -> Result<(), StoreError> {
     let length = uri.chars().count();
     if length > limits::ARTIFACT_LOCATION {
-        return refused(&format!(
+        return Err(StoreError::invalid(format!(
             "Invalid artifact path length. The length of the artifact path cannot be greater than \
              {}. To configure this limit, please set the MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH \
              environment variable.",
             limits::ARTIFACT_LOCATION
-        ));
+        )));
     }
     Ok(())
 }
@@ -175,7 +183,11 @@ pub fn append(uri: &str, parts: &[&str]) -> String {
         known.place.len()
     };
     let (path, rest) = uri.split_at(end);
-    let mut joined = path.to_owned();
+    let mut joined = match path.strip_prefix("file:") {
+        // As `urlunparse` of Python's library writes it.
+        Some(path) if path.starts_with('/') && !path.starts_with("//") => format!("file://{path}"),
+        _ => path.to_owned(),
+    };
     for part in parts {
         if !joined.is_empty() && !joined.ends_with('/') {
             joined.push('/');
@@ -268,6 +280,8 @@ mod tests {
             ("s3://box", "s3://box/1/a"),
             ("/var/runs/", "/var/runs/1/a"),
             ("./mlruns", "./mlruns/1/a"),
+            ("file:/var/runs", "file:///var/runs/1/a"),
+            ("file:///var/runs", "file:///var/runs/1/a"),
             ("dbfs:/x?y=z#f", "dbfs:/x/1/a?y=z#f"),
             ("s3://box/p;x", "s3://box/p;x/1/a"),
             ("s3://box/a;b;c/", "s3://box/a;b;c/1/a"),

@@ -12,6 +12,7 @@ pub mod logged_models;
 pub mod metrics;
 mod names;
 pub mod registry;
+pub mod relative;
 pub mod runs;
 mod source_pattern;
 pub mod transfers;

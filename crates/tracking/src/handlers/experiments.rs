@@ -16,7 +16,9 @@ pub(crate) async fn create(
     state: TrackingState,
     request: CreateExperimentRequest,
 ) -> Result<CreateExperimentResponse, StoreError> {
-    let new = rules::create(request, state.artifacts().hosts(), clock::now())?;
+    let artifacts = state.artifacts();
+    let base = artifacts.working_directory();
+    let new = rules::create(request, artifacts.hosts(), base, clock::now())?;
     let id = state.store()?.create_experiment(new).await?;
     Ok(CreateExperimentResponse {
         experiment_id: id.to_string(),

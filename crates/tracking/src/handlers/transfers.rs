@@ -118,15 +118,15 @@ pub(crate) async fn presign_upload(
     state: TrackingState,
     request: PresignedUrlRequest,
 ) -> Result<PresignedUrlResponse, Refused> {
+    const WHAT: &str = "Presigned upload";
     let path = required(&request.path, "path")?;
     let owner = rules::owner(&request)?;
     let path = path_of(Some(path))?;
     let lifetime = rules::lifetime(request.expiration, DEFAULT_UPLOAD_SECONDS)?;
     let uri = artifact_uri_of(&state, owner).await?;
     rules::check_direct(&uri, Transfer::Upload)?;
-    // No file is touched through it: the store signs an address, or cannot.
-    let root = state.artifacts().root_anywhere(&uri)?;
-    let presigned = root.presigned("Presigned upload")?;
+    let root = state.artifacts().signing_root(&uri, WHAT)?;
+    let presigned = root.presigned(WHAT)?;
     let content_type = guessed(path.name());
     let place = root.place(&path)?;
     let address = presigned.upload(&place, content_type, lifetime).await;
@@ -141,13 +141,14 @@ pub(crate) async fn presign_download(
     state: TrackingState,
     request: PresignedUrlRequest,
 ) -> Result<PresignedUrlResponse, Refused> {
+    const WHAT: &str = "Presigned download";
     let run_id = required(&request.run_id, "run_id")?.to_owned();
     let path = path_of(Some(required(&request.path, "path")?))?;
     let lifetime = rules::lifetime(request.expiration, state.download_seconds())?;
     let uri = artifact_uri_of(&state, Owner::Run(run_id)).await?;
     rules::check_direct(&uri, Transfer::Download)?;
-    let root = state.artifacts().root_anywhere(&uri)?;
-    let presigned = root.presigned("Presigned download")?;
+    let root = state.artifacts().signing_root(&uri, WHAT)?;
+    let presigned = root.presigned(WHAT)?;
     let download = presigned.download(&root.place(&path)?, lifetime).await;
     let download = download.map_err(AccessError::from)?;
     Ok(PresignedUrlResponse {
