@@ -192,6 +192,49 @@ fn the_registry_may_have_a_database_of_its_own() {
     assert_eq!(made(&server), 200, "and in no other");
 }
 
+#[test]
+fn more_characters_in_names_are_taken_where_that_is_asked_for() {
+    for (arguments, status) in [(&[][..], 400), (&["--relaxed-names"], 200)] {
+        let server = MlrsServer::start(arguments).unwrap();
+        let client = Client::new();
+        let api = format!("{}/api/2.0/mlflow", server.address());
+        let run = post(
+            &client,
+            &format!("{api}/runs/create"),
+            &json!({ "experiment_id": "0" }),
+        );
+        let run: Value = serde_json::from_str(&run.body).unwrap();
+        let run_id = &run["run"]["info"]["run_id"];
+        let metric = |key| json!({ "key": key, "value": 1, "timestamp": 1 });
+        let param = |key| json!({ "key": key, "value": "1" });
+        let batch = json!({ "run_id": run_id, "metrics": [metric("precision@10")],
+            "params": [param("f(x,y)=z")] });
+        let mut single = metric("layer[0]/w");
+        single["run_id"] = run_id.clone();
+        let mut one = param("layer[0]");
+        one["run_id"] = run_id.clone();
+        for (path, body) in [
+            ("log-batch", &batch),
+            ("log-metric", &single),
+            ("log-parameter", &one),
+        ] {
+            let logged = post(&client, &format!("{api}/runs/{path}"), body);
+            assert_eq!(logged.status, status, "{path} {arguments:?}: {logged:?}");
+        }
+        // Others are refused all the same.
+        let mut bad = metric("a#b");
+        bad["run_id"] = run_id.clone();
+        let refused = post(&client, &format!("{api}/runs/log-metric"), &bad);
+        assert_eq!(refused.status, 400, "{refused:?}");
+        if status == 200 {
+            let filter = "metrics.`precision@10` > 0 AND params.\"f(x,y)=z\" = '1'";
+            let search = json!({ "experiment_ids": ["0"], "filter": filter });
+            let found = post(&client, &format!("{api}/runs/search"), &search);
+            assert!(found.body.contains("layer[0]/w"), "{found:?}");
+        }
+    }
+}
+
 /// The command line of a process, as `ps` shows it.
 fn command_line(process: u32) -> String {
     let line = std::fs::read(format!("/proc/{process}/cmdline")).unwrap();

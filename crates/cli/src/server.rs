@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use mlrs_http::{BrowserGuard, Descriptors, ServerSettings};
-use mlrs_store::rules::Truncate;
+use mlrs_store::rules::{Names, Truncate};
 use mlrs_store_sql::{DatabaseUri, SqlStore};
 use mlrs_tracking::{GraphqlLimits, Pages, Stores, TrackingSettings, TrackingState};
 
@@ -104,6 +104,9 @@ pub(crate) struct Arguments {
         value_name = "BOOL"
     )]
     truncate_long_values: bool,
+    /// Take `@ [ ] = ( ) ,` in names of metrics and params, which MLflow refuses
+    #[arg(long, env = "MLRS_RELAXED_NAMES")]
+    relaxed_names: bool,
     /// Seconds that an address for a download from the object store is good for
     #[arg(
         long,
@@ -303,6 +306,11 @@ async fn serve(arguments: &Arguments, started: Instant, ending: Ending) -> anyho
             Truncate::Cut
         } else {
             Truncate::Refuse
+        },
+        names: if arguments.relaxed_names {
+            Names::Relaxed
+        } else {
+            Names::Mlflow
         },
         source_pattern: arguments.artifacts.source_pattern()?,
         graphql: GraphqlLimits {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use apollo_compiler::Schema;
 use apollo_compiler::validation::Valid;
 use mlrs_http::{BodyLimits, BytesInFlight};
-use mlrs_store::rules::{SourcePattern, Truncate};
+use mlrs_store::rules::{Names, SourcePattern, Truncate};
 use mlrs_store::{RegistryStore, StoreError, TrackingStore};
 
 use crate::artifacts::Artifacts;
@@ -26,6 +26,8 @@ pub struct TrackingSettings {
     pub read_timeout: Duration,
     /// What becomes of values that are too long: `MLFLOW_TRUNCATE_LONG_VALUES`.
     pub truncate: Truncate,
+    /// Which characters names of metrics and params may have.
+    pub names: Names,
     /// What sources of model versions must look like.
     pub source_pattern: SourcePattern,
     /// Limits on GraphQL documents.
@@ -49,6 +51,7 @@ impl Default for TrackingSettings {
             bytes_in_flight: 256 << 20,
             read_timeout: Duration::from_secs(30),
             truncate: Truncate::Cut,
+            names: Names::Mlflow,
             source_pattern: SourcePattern::default(),
             graphql: GraphqlLimits::default(),
             download_seconds: 300,
@@ -161,6 +164,10 @@ impl TrackingState {
 
     pub(crate) fn truncate(&self) -> Truncate {
         self.0.settings.truncate
+    }
+
+    pub(crate) fn names(&self) -> Names {
+        self.0.settings.names
     }
 
     pub(crate) fn source_pattern(&self) -> &SourcePattern {

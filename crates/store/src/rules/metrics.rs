@@ -14,8 +14,8 @@ use crate::error::StoreError;
 use crate::rules::limits;
 use crate::rules::runs::run_id_of;
 use crate::rules::values::{
-    Path, Truncate, check_key_at, invalid, missing, present, required, required_at, tag_value,
-    within,
+    Names, Path, Truncate, check_key_at, check_name_at, invalid, missing, present, required,
+    required_at, tag_value, within,
 };
 use crate::search::page_token;
 use crate::traits::{Batch, MetricQuery};
@@ -27,7 +27,7 @@ pub const RUN_NAME_TAG: &str = "mlflow.runName";
 ///
 /// # Errors
 /// When a required field is absent, or a value is out of its limits.
-pub fn log_metric(request: LogMetricRequest) -> Result<(String, Batch), StoreError> {
+pub fn log_metric(request: LogMetricRequest, names: Names) -> Result<(String, Batch), StoreError> {
     let run_id = run_id_of(&request.run_id, &request.run_uuid)?;
     let sent = SentMetric {
         key: request.key,
@@ -39,7 +39,7 @@ pub fn log_metric(request: LogMetricRequest) -> Result<(String, Batch), StoreErr
         dataset_digest: request.dataset_digest,
     };
     let batch = Batch {
-        metrics: vec![metric(sent, Path::Root)?],
+        metrics: vec![metric(sent, Path::Root, names)?],
         ..Batch::default()
     };
     Ok((run_id, batch))
@@ -52,12 +52,13 @@ pub fn log_metric(request: LogMetricRequest) -> Result<(String, Batch), StoreErr
 pub fn log_param(
     request: RunTagRequest,
     truncate: Truncate,
+    names: Names,
 ) -> Result<(String, Batch), StoreError> {
     let run_id = run_id_of(&request.run_id, &request.run_uuid)?;
     let key = required(&request.key, "key")?.to_owned();
     let value = request.value.unwrap_or_default();
     let batch = Batch {
-        params: vec![param(key, value, Path::Root, truncate)?],
+        params: vec![param((key, value), Path::Root, truncate, names)?],
         ..Batch::default()
     };
     Ok((run_id, batch))
@@ -94,6 +95,7 @@ pub fn delete_tag(request: &RunTagRequest) -> Result<(String, String), StoreErro
 pub fn log_batch(
     request: LogBatchRequest,
     truncate: Truncate,
+    names: Names,
 ) -> Result<(String, Batch), StoreError> {
     let run_id = required(&request.run_id, "run_id")?.to_owned();
     check_present(&request)?;
@@ -103,12 +105,12 @@ pub fn log_batch(
         ..Batch::default()
     };
     for (index, sent) in request.metrics.into_iter().enumerate() {
-        let metric = metric(sent, Path::Item("metrics", index))?;
+        let metric = metric(sent, Path::Item("metrics", index), names)?;
         batch.metrics.push(metric);
     }
     for (index, sent) in request.params.into_iter().enumerate() {
-        let (key, value) = parts(sent);
-        let param = param(key, value, Path::Item("params", index), truncate)?;
+        let path = Path::Item("params", index);
+        let param = param(parts(sent), path, truncate, names)?;
         batch.params.push(param);
     }
     for (index, sent) in request.tags.into_iter().enumerate() {
@@ -183,12 +185,12 @@ pub(crate) fn check_run_id(run_id: &str) -> Result<(), StoreError> {
     )))
 }
 
-fn metric(sent: SentMetric, path: Path<'_>) -> Result<Metric, StoreError> {
+fn metric(sent: SentMetric, path: Path<'_>, names: Names) -> Result<Metric, StoreError> {
     required_at(&sent.key, path, "key")?;
     let key = sent.key.unwrap_or_default();
     let value = present(sent.value, path, "value")?;
     let timestamp = present(sent.timestamp, path, "timestamp")?;
-    check_key_at(&key, path, "name")?;
+    check_name_at(&key, path, "name", names)?;
     if timestamp < 0 {
         let reason = format!(
             "metric '{key}' (value={}). Timestamp must be a nonnegative long (64-bit integer) ",
@@ -214,12 +216,12 @@ fn filled(text: Option<String>) -> Option<String> {
 }
 
 fn param(
-    key: String,
-    value: String,
+    (key, value): (String, String),
     path: Path<'_>,
     truncate: Truncate,
+    names: Names,
 ) -> Result<Param, StoreError> {
-    check_key_at(&key, path, "key")?;
+    check_name_at(&key, path, "key", names)?;
     Ok(Param {
         key: within("Param key", limits::KEY, key, Truncate::Refuse)?,
         value: within("Param value", limits::PARAM_VALUE, value, truncate)?,

@@ -20,4 +20,4 @@ pub mod values;
 
 pub use hosts::HostPolicy;
 pub use source_pattern::{PatternError, SourcePattern};
-pub use values::{Truncate, parse_experiment_id, required};
+pub use values::{Names, Truncate, parse_experiment_id, required};

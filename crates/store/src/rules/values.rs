@@ -15,6 +15,18 @@ pub enum Truncate {
     Refuse,
 }
 
+/// Which characters names of metrics and params may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// Those of MLflow, whose file store makes files of them.
+    Mlflow,
+    /// Also `@ [ ] = ( ) ,`, as in `precision@10` or `layer[0]`.
+    Relaxed,
+}
+
+/// The characters that [`Names::Relaxed`] adds.
+const RELAXED: [char; 7] = ['@', '[', ']', '=', '(', ')', ','];
+
 /// What the hint of a refused request points to.
 const SEE_DOCS: &str = " See the API docs for more information about request parameters.";
 
@@ -178,13 +190,28 @@ pub fn check_key(key: &str, field: &str) -> Result<(), StoreError> {
 /// # Errors
 /// When it could not be a file name on its own.
 pub fn check_key_at(key: &str, path: Path<'_>, field: &str) -> Result<(), StoreError> {
+    check_name_at(key, path, field, Names::Mlflow)
+}
+
+/// The same for the name of a metric or param, which may have more characters where that is allowed.
+///
+/// # Errors
+/// When it could not be a file name on its own.
+pub fn check_name_at(
+    key: &str,
+    path: Path<'_>,
+    field: &str,
+    names: Names,
+) -> Result<(), StoreError> {
     // Most keys are one plain word.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if !key.is_empty() && key.bytes().all(plain) {
         return Ok(());
     }
     let allowed = |character: char| {
-        character.is_alphanumeric() || matches!(character, '/' | '_' | '.' | '-' | ' ' | ':')
+        character.is_alphanumeric()
+            || matches!(character, '/' | '_' | '.' | '-' | ' ' | ':')
+            || (names == Names::Relaxed && RELAXED.contains(&character))
     };
     let field = &path.of(field);
     if !key.chars().all(allowed) {
@@ -269,6 +296,18 @@ mod tests {
         for key in ["a!", "a\nb", "a\\b", "\u{0}", "a'"] {
             let error = check_key(key, "name").unwrap_err().to_string();
             assert!(error.contains("Names may only contain"), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn relaxed_names_have_more_characters_and_are_still_one_path() {
+        let check = |name, names| check_name_at(name, Path::Root, "key", names);
+        for name in ["precision@10", "layer[0]/w", "f(x,y)=z"] {
+            check(name, Names::Relaxed).unwrap();
+            assert!(check(name, Names::Mlflow).is_err(), "{name}");
+        }
+        for name in ["a!", "a#b", "a?b", "../@", "@/", "a\nb", ""] {
+            assert!(check(name, Names::Relaxed).is_err(), "{name}");
         }
     }
 

@@ -78,7 +78,7 @@ pub(crate) async fn log_metric(
     state: TrackingState,
     request: LogMetricRequest,
 ) -> Result<Done, StoreError> {
-    let (run_id, batch) = metrics::log_metric(request)?;
+    let (run_id, batch) = metrics::log_metric(request, state.names())?;
     state.store()?.log(run_id, batch).await?;
     Ok(Done {})
 }
@@ -87,7 +87,7 @@ pub(crate) async fn log_param(
     state: TrackingState,
     request: RunTagRequest,
 ) -> Result<Done, StoreError> {
-    let (run_id, batch) = metrics::log_param(request, state.truncate())?;
+    let (run_id, batch) = metrics::log_param(request, state.truncate(), state.names())?;
     let logged = state.store()?.log(run_id, batch).await;
     logged.map_err(StoreError::of_one_param)?;
     Ok(Done {})
@@ -115,7 +115,7 @@ pub(crate) async fn log_batch(
     state: TrackingState,
     request: LogBatchRequest,
 ) -> Result<Done, StoreError> {
-    let (run_id, batch) = metrics::log_batch(request, state.truncate())?;
+    let (run_id, batch) = metrics::log_batch(request, state.truncate(), state.names())?;
     state.store()?.log(run_id, batch).await?;
     Ok(Done {})
 }
