@@ -153,9 +153,12 @@ fn of_csv(body: &[u8], signature: Option<&Signature>) -> Result<Example, DecodeE
     let columns: Vec<Vec<Value>> = header
         .iter()
         .zip(&columns)
-        .map(|(name, column)| match is_text(name, signature) {
-            true => column.iter().map(text_or_null).collect(),
-            false => typed(column),
+        .map(|(name, column)| {
+            if is_text(name, signature) {
+                texts(column)
+            } else {
+                typed(column)
+            }
         })
         .collect();
     let row = |row: usize| columns.iter().map(|column| column[row].clone()).collect();
@@ -182,13 +185,16 @@ fn is_text(name: &str, signature: Option<&Signature>) -> bool {
     }
 }
 
-/// A field of a text column: `NA` is a country there, and only nothing is missing.
-fn text_or_null(field: &Cow<'_, str>) -> Value {
-    if field.is_empty() {
-        Value::Null
-    } else {
-        json!(field)
-    }
+/// The fields of a text column: `NA` is a country there, and only nothing is missing.
+fn texts(fields: &[Cow<'_, str>]) -> Vec<Value> {
+    let text = |field: &Cow<'_, str>| {
+        if field.is_empty() {
+            Value::Null
+        } else {
+            json!(field)
+        }
+    };
+    fields.iter().map(text).collect()
 }
 
 /// The fields of a column by the type that all of them have.
@@ -204,7 +210,7 @@ fn typed(fields: &[Cow<'_, str>]) -> Vec<Value> {
         })
         .collect();
     if cells.iter().any(|cell| matches!(cell, Cell::Text(_))) {
-        return fields.iter().map(text_or_null).collect();
+        return texts(fields);
     }
     let present = || cells.iter().filter(|cell| **cell != Cell::Null);
     let missing = cells.contains(&Cell::Null);

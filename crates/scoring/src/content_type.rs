@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use mlrs_http::{ApiError, ErrorCode};
 use mlrs_payload::Format;
 
-/// Media types of JSON lines: that of SageMaker, and those that others use.
+/// Media types of JSON lines: that of `SageMaker`, and those that others use.
 pub const JSON_LINES: [&str; 5] = [
     "application/jsonlines",
     "application/jsonl",
