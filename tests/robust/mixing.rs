@@ -47,7 +47,7 @@ fn collect(value: &serde_json::Value, numbers: &mut Vec<f64>) {
     match value {
         serde_json::Value::Array(values) => values.iter().for_each(|value| collect(value, numbers)),
         serde_json::Value::Object(values) => {
-            values.values().for_each(|value| collect(value, numbers))
+            values.values().for_each(|value| collect(value, numbers));
         }
         value => numbers.extend(value.as_f64()),
     }

@@ -187,14 +187,11 @@ fn is_text(name: &str, signature: Option<&Signature>) -> bool {
 
 /// The fields of a text column: `NA` is a country there, and only nothing is missing.
 fn texts(fields: &[Cow<'_, str>]) -> Vec<Value> {
-    let text = |field: &Cow<'_, str>| {
-        if field.is_empty() {
-            Value::Null
-        } else {
-            json!(field)
-        }
+    let text = |field: &str| match field {
+        "" => Value::Null,
+        text => json!(text),
     };
-    fields.iter().map(text).collect()
+    fields.iter().map(|field| text(field)).collect()
 }
 
 /// The fields of a column by the type that all of them have.

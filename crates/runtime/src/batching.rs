@@ -144,7 +144,8 @@ fn same_data(whole: &TensorData, part: &TensorData, start: usize) -> bool {
 }
 
 fn close(left: f64, right: f64, largest: f64) -> bool {
-    left == right
+    // Bits first: infinities have no distance.
+    left.to_bits() == right.to_bits()
         || (left.is_nan() && right.is_nan())
         || (left - right).abs() <= TOLERANCE * largest
 }

@@ -57,7 +57,7 @@ fn texts(values: &[String], sample: usize) -> Vec<String> {
     }
 }
 
-/// Numbers that look random and are the same at every start (SplitMix64, Steele et al., 2014).
+/// Numbers that look random and are the same at every start (`SplitMix64`, Steele et al., 2014).
 struct Chance(u64);
 
 impl Chance {

@@ -32,18 +32,19 @@ fn lacks(output: &str) -> Vec<Lack> {
 fn told(lacks: &[Lack], is_debian: bool) -> String {
     let mut text = "not on this machine, so that some tests cannot run:\n".to_owned();
     for (packages, purpose) in lacks {
-        text.push_str(&format!("  {packages}: {purpose}\n"));
+        text.extend(["  ", packages, ": ", purpose, "\n"]);
     }
     let packages: Vec<&str> = lacks
         .iter()
         .map(|(packages, _)| packages.as_str())
         .collect();
     let packages = packages.join(" ");
-    text.push_str(&if is_debian {
-        format!("to install: apt-get install --no-install-recommends {packages}\n")
+    let install = if is_debian {
+        "to install: apt-get install --no-install-recommends "
     } else {
-        format!("to install, by the names of Debian's packages: {packages}\n")
-    });
+        "to install, by the names of Debian's packages: "
+    };
+    text.extend([install, &packages, "\n"]);
     text
 }
 

@@ -79,7 +79,10 @@ impl LocalStore {
             return Err(self.not_found(path));
         }
         let size = if is_directory { 0 } else { metadata.len() };
-        let modified = metadata.modified().ok().map(|time| time.into_std());
+        let modified = metadata
+            .modified()
+            .ok()
+            .map(cap_std::time::SystemTime::into_std);
         let since = modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
         let entity_tag = since.map(|time| format!("{:x}-{size:x}", time.as_nanos()));
         Ok(Stat {
@@ -123,10 +126,8 @@ fn list(root: &Dir, place: &Path) -> io::Result<Listing> {
         if shown.eq_ignore_ascii_case(UPLOADS) {
             continue;
         }
-        match size_of(root, place, &entry) {
-            Ok(Some(size)) if name.to_str().is_some() => {
-                listing.found.push(Found { name: shown, size });
-            }
+        match look_at(root, place, &entry, &shown) {
+            Ok(Some(found)) if name.to_str().is_some() => listing.found.push(found),
             // Removed since its name was read, unless it is a link to nowhere.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !is_link(&entry) => {}
             _ => listing.left_out.push(shown),
@@ -139,18 +140,18 @@ fn is_link(entry: &DirEntry) -> bool {
     entry.file_type().is_ok_and(|kind| kind.is_symlink())
 }
 
-/// The size of a file, nothing within for a directory, and nothing at all for what is neither.
-fn size_of(root: &Dir, place: &Path, entry: &DirEntry) -> io::Result<Option<Option<u64>>> {
+/// A file or a directory; nothing for what is neither.
+fn look_at(root: &Dir, place: &Path, entry: &DirEntry, name: &str) -> io::Result<Option<Found>> {
     let metadata: Metadata = if is_link(entry) {
         root.metadata(place.join(entry.file_name()))?
     } else {
         entry.metadata()?
     };
-    Ok(match metadata {
-        file if file.is_file() => Some(Some(file.len())),
-        directory if directory.is_dir() => Some(None),
-        _ => None,
-    })
+    let is_file = metadata.is_file();
+    Ok((is_file || metadata.is_dir()).then(|| Found {
+        name: name.to_owned(),
+        size: is_file.then_some(metadata.len()),
+    }))
 }
 
 /// A file and its length. A pipe is not waited for, and not read.

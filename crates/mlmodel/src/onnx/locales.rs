@@ -1,5 +1,6 @@
 //! The locales that an ONNX file's operators need of the machine.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -57,7 +58,7 @@ fn locale_of(node: &Node) -> Option<String> {
     let is_case_sensitive = attribute("is_case_sensitive").is_some_and(|found| found.number != 0);
     let has_stop_words = attribute("stopwords").is_some_and(|found| !found.texts.is_empty());
     let needs = changes_case || (has_stop_words && !is_case_sensitive);
-    let locale = text("locale").map_or_else(|| DEFAULT_LOCALE.to_owned(), |name| name.into_owned());
+    let locale = text("locale").map_or_else(|| DEFAULT_LOCALE.to_owned(), Cow::into_owned);
     needs.then_some(locale)
 }
 

@@ -90,7 +90,7 @@ impl Fact {
 pub(super) fn axis(axis: i64, rank: usize) -> Option<usize> {
     let rank = i64::try_from(rank).ok()?;
     let front = if axis < 0 { axis + rank } else { axis };
-    (0..rank).contains(&front).then(|| front as usize)
+    (0..rank).contains(&front).then_some(front as usize)
 }
 
 /// The same, as an error.

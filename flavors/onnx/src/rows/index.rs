@@ -100,16 +100,16 @@ impl Step<'_> {
                 .ok_or_else(|| mixing("a part is not known"));
         }
         let mut shape = dims.to_vec();
-        for (index, axis) in axes.iter().enumerate() {
-            let axis = axis_of(*axis, dims.len())?;
-            if dims[axis].rows {
+        for (index, named) in axes.iter().enumerate() {
+            let place = axis_of(*named, dims.len())?;
+            if dims[place].rows {
                 return Err(mixing("rows are picked"));
             }
-            let known = dims[axis].known();
+            let known = dims[place].known();
             let length = known.and_then(|length| {
                 part_length(length, at(&starts, index)?, at(&ends, index)?, step(index)?)
             });
-            shape[axis] = length.map_or_else(|| self.fresh(), Extent::fixed);
+            shape[place] = length.map_or_else(|| self.fresh(), Extent::fixed);
         }
         Ok(vec![Fact::shaped(shape)?])
     }
@@ -119,12 +119,12 @@ impl Step<'_> {
         self.counts_nothing()?;
         self.rest_is_same(1)?;
         let mut shape = first.dims()?.to_vec();
-        for axis in axes {
-            let axis = axis_of(*axis, shape.len())?;
-            if shape[axis].rows {
+        for named in axes {
+            let place = axis_of(*named, shape.len())?;
+            if shape[place].rows {
                 return Err(mixing("rows are picked"));
             }
-            shape[axis] = self.fresh();
+            shape[place] = self.fresh();
         }
         Ok(vec![Fact::shaped(shape)?])
     }
@@ -225,10 +225,8 @@ impl Step<'_> {
 /// That the dimensions of rows of both are equally long.
 fn same_rows(left: &Fact, right: &Fact) -> Result<(), Mixing> {
     let rows = |fact: &Fact| -> Result<Option<Extent>, Mixing> {
-        Ok(fact
-            .row_axis()
-            .map(|axis| fact.dims().map(|dims| dims[axis].clone()))
-            .transpose()?)
+        let length = |axis: usize| fact.dims().map(|dims| dims[axis].clone());
+        fact.row_axis().map(length).transpose()
     };
     if rows(left)? == rows(right)? {
         Ok(())

@@ -139,15 +139,14 @@ impl Step<'_> {
     fn resize(&mut self) -> Result<Vec<Fact>, Mixing> {
         let sizes = self.given(3).filter(|_| self.opset >= 11);
         let rows = self.input(0)?.dims()?.first().cloned();
-        let kept = match sizes.and_then(|sizes| sizes.items.as_ref()) {
-            Some(items) => items.first().and_then(super::Item::length) == rows,
-            None => {
-                let place = if self.opset >= 11 { 2 } else { 1 };
-                let scales = self
-                    .given(place)
-                    .and_then(|scales| scales.items.as_ref()?.first().cloned());
-                scales == Some(super::Item::Known(1))
-            }
+        let kept = if let Some(items) = sizes.and_then(|sizes| sizes.items.as_ref()) {
+            items.first().and_then(super::Item::length) == rows
+        } else {
+            let place = if self.opset >= 11 { 2 } else { 1 };
+            let scales = self
+                .given(place)
+                .and_then(|scales| scales.items.as_ref()?.first().cloned());
+            scales == Some(super::Item::Known(1))
         };
         if !kept || self.node.attribute("axes").is_some() {
             return Err(mixing("the batch may get another length"));

@@ -26,7 +26,7 @@ impl Step<'_> {
             return self.along("axis", -1);
         }
         // Before version 13 all dimensions from the axis on are one.
-        self.from_axis(1)
+        self.along_all_from(1)
     }
 
     /// Along one axis, which must not be the rows.
@@ -40,7 +40,7 @@ impl Step<'_> {
     }
 
     /// Along all dimensions from an axis on.
-    fn from_axis(&mut self, otherwise: i64) -> Result<Vec<Fact>, Mixing> {
+    fn along_all_from(&mut self, otherwise: i64) -> Result<Vec<Fact>, Mixing> {
         self.counts_nothing()?;
         let dims = self.input(0)?.dims()?;
         let axis = self.axis("axis", otherwise, dims.len())?;
@@ -53,7 +53,7 @@ impl Step<'_> {
     fn layers(&mut self) -> Result<Vec<Fact>, Mixing> {
         self.rest_is_same(1)?;
         let [fact] = self
-            .from_axis(-1)?
+            .along_all_from(-1)?
             .try_into()
             .map_err(|_| mixing("an output is missing"))?;
         let mut shape = fact.dims()?.to_vec();

@@ -7,7 +7,7 @@ use super::{Mixing, Step, constant, mixing};
 impl Step<'_> {
     pub(super) fn shapes(&mut self) -> Option<Result<Vec<Fact>, Mixing>> {
         Some(match self.node.op_type.as_str() {
-            "Constant" => self.constant(),
+            "Constant" => Ok(vec![self.constant()]),
             "Shape" => self.shape(),
             "Size" => self.size(),
             "ConstantOfShape" => self.filled(),
@@ -18,30 +18,28 @@ impl Step<'_> {
         })
     }
 
-    fn constant(&self) -> Result<Vec<Fact>, Mixing> {
+    fn constant(&self) -> Fact {
         if let Some(tensor) = self
             .node
             .attribute("value")
             .and_then(|value| value.t.as_ref())
         {
-            return Ok(vec![constant(tensor)]);
+            return constant(tensor);
         }
         if let Some(number) = self.node.attribute("value_int") {
-            return Ok(vec![Fact::scalar(Item::Known(number.i))]);
+            return Fact::scalar(Item::Known(number.i));
         }
         if let Some(numbers) = self.node.integers("value_ints") {
-            return Ok(vec![Fact::list(
-                numbers.iter().copied().map(Item::Known).collect(),
-            )]);
+            return Fact::list(numbers.iter().copied().map(Item::Known).collect());
         }
         let scalar = ["value_float", "value_string"];
         if scalar
             .iter()
             .any(|name| self.node.attribute(name).is_some())
         {
-            return Ok(vec![Fact::scalar(Item::Same)]);
+            return Fact::scalar(Item::Same);
         }
-        Ok(vec![Fact::same()])
+        Fact::same()
     }
 
     fn shape(&self) -> Result<Vec<Fact>, Mixing> {
