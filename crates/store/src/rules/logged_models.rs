@@ -152,6 +152,33 @@ fn order_of(order: &[OrderByField]) -> Value {
     order.collect()
 }
 
+/// A value as MLflow shows it: a text as it is, anything else as Python writes it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => python(other),
+    }
+}
+
+fn python(value: &Value) -> String {
+    match value {
+        Value::Null => "None".to_owned(),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => format!("'{text}'"),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(python).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(fields) => {
+            let field = |(key, value): (&String, &Value)| format!("'{key}': {}", python(value));
+            let fields: Vec<String> = fields.iter().map(field).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+    }
+}
+
 fn offset(request: &SearchLoggedModelsRequest) -> Result<u64, StoreError> {
     let Some(token) = request
         .page_token
@@ -169,23 +196,31 @@ fn offset(request: &SearchLoggedModelsRequest) -> Result<u64, StoreError> {
             "Invalid page token: it is not one that this server gave",
         ));
     };
-    let same = |field: &str, what: &str, value: Value| {
+    let same = |field: &str, (begin, what): (&str, &str), value: Value| {
         let found = &token[field];
         if *found == value {
             return Ok(());
         }
+        let (expected, found) = (shown(&value), shown(found));
         Err(StoreError::invalid(format!(
-            "{what} in the page token do not match those of the request. Expected: {value}. \
-             Found: {found}"
+            "{begin} in the page token {what}. Expected: {expected}. Found: {found}"
         )))
     };
     same(
         "experiment_ids",
-        "Experiment IDs",
+        (
+            "Experiment IDs",
+            "do not match the requested experiment IDs",
+        ),
         request.experiment_ids.clone().into(),
     )?;
-    same("filter_string", "Filter strings", filter_of(request))?;
-    same("order_by", "Orders", order_of(&request.order_by))?;
+    let words = (
+        "Filter string",
+        "does not match the requested filter string",
+    );
+    same("filter_string", words, filter_of(request))?;
+    let words = ("Order by", "does not match the requested order by");
+    same("order_by", words, order_of(&request.order_by))?;
     let offset = token["offset"].as_u64();
     Ok(offset
         .filter(|offset| i64::try_from(*offset).is_ok())
@@ -210,12 +245,19 @@ mod tests {
         next.page_token = Some(page_token(&request(), 50));
         assert_eq!(search(&next).unwrap().offset, 50);
         next.filter = "name = 'b'".to_owned();
-        assert!(
-            search(&next)
-                .unwrap_err()
-                .to_string()
-                .contains("do not match")
+        assert_eq!(
+            search(&next).unwrap_err().to_string(),
+            "Filter string in the page token does not match the requested filter string. \
+             Expected: name = 'b'. Found: name = 'a'"
         );
+        next.filter = request().filter;
+        next.order_by = vec![OrderByField {
+            field_name: Some("name".to_owned()),
+            ..OrderByField::default()
+        }];
+        let refused = search(&next).unwrap_err().to_string();
+        assert!(refused.contains("'ascending': True"), "{refused}");
+        assert!(refused.ends_with("Found: None"), "{refused}");
         next.page_token = Some("%".to_owned());
         assert!(search(&next).is_err());
     }
