@@ -105,6 +105,22 @@ fn it_says_what_is_served_where_and_why() {
 }
 
 #[test]
+fn an_address_that_others_reach_is_warned_of() {
+    let warning = "whoever reaches this machine over the network may use the model";
+    let terminal = Terminal::new();
+    let (_running, text) = said(&terminal, "serve iris --port 0 --host 0.0.0.0");
+    assert!(text.contains(warning), "{text}");
+    let (running, text) = said(
+        &terminal,
+        "serve iris --port 0 --allowed-hosts models.example",
+    );
+    assert!(!text.contains(warning), "{text}");
+    let client = Client::new();
+    let docs = client.get(&format!("{}/docs", running.address)).unwrap();
+    assert_eq!(docs.status, 403, "{docs:?}");
+}
+
+#[test]
 fn what_mlflow_calls_its_command_works() {
     let mut terminal = Terminal::new();
     terminal.set("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "7");

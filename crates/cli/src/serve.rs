@@ -73,6 +73,14 @@ pub(crate) struct ServerArguments {
         value_name = "ORIGINS"
     )]
     pub(crate) cors_allowed_origins: Vec<String>,
+    /// Names of the server in a `Host` header, `*` for any text [default: any]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        env = "MLRS_ALLOWED_HOSTS",
+        value_name = "HOSTS"
+    )]
+    pub(crate) allowed_hosts: Vec<String>,
     /// Whether CSV has a line that names the columns, where its content type does not say
     #[arg(long, value_enum, default_value_t = CsvHeader::Present, env = "MLRS_CSV_HEADER", value_name = "WHETHER")]
     pub(crate) csv_header: CsvHeader,
@@ -242,6 +250,12 @@ async fn serve(
     let descriptors = Descriptors::for_connections(arguments.limits.connections);
     let listener = mlrs_http::bind(&arguments.server.host, arguments.server.port).await?;
     let address = listener.local_addr()?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "whoever reaches this machine over the network may use the model: there are no accounts"
+        );
+    }
     let (state, service) = prepare(&arguments, &source, loaded, sessions)?;
     warm_up(&state).await;
     state.mark_ready();
@@ -316,6 +330,7 @@ fn prepare(
         csv_header: arguments.server.csv_header == CsvHeader::Present,
         root_path: arguments.server.root_path.clone(),
         allowed_origins: arguments.server.cors_allowed_origins.clone(),
+        allowed_hosts: arguments.server.allowed_hosts.clone(),
         ..ScoringSettings::default()
     };
     Ok((

@@ -49,7 +49,8 @@ impl Default for BrowserGuard {
 }
 
 impl BrowserGuard {
-    fn takes_host(&self, host: &str) -> bool {
+    /// Whether a `Host` header is one of this server.
+    pub fn takes_host(&self, host: &str) -> bool {
         let name = without_port(host);
         if self.allowed_hosts.is_empty() {
             return is_near(name);

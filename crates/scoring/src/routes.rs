@@ -4,11 +4,11 @@ use axum::Router;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use mlrs_http::browser::share;
 use mlrs_http::{ApiError, BrowserGuard, ErrorCode, RequestId, answer, metrics};
@@ -47,6 +47,16 @@ pub fn router(state: ScoringState) -> Router {
         "" => routes,
         root => Router::new().nest(root, routes.clone()).merge(routes),
     };
+    let routes = match settings.allowed_hosts.as_slice() {
+        [] => routes,
+        hosts => {
+            let guard = Arc::new(BrowserGuard {
+                allowed_hosts: hosts.to_vec(),
+                ..BrowserGuard::default()
+            });
+            routes.layer(from_fn_with_state(guard, only_named))
+        }
+    };
     if settings.allowed_origins.is_empty() {
         return routes;
     }
@@ -55,6 +65,34 @@ pub fn router(state: ScoringState) -> Router {
         ..BrowserGuard::default()
     });
     routes.layer(from_fn_with_state(guard, share))
+}
+
+/// Lets a request through that names this server as it may be called. Health checks may use any name.
+async fn only_named(
+    State(guard): State<Arc<BrowserGuard>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let host = request.headers().get(HOST);
+    // HTTP/2 has it in the URI.
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
+    let host = host.and_then(|host| host.to_str().ok()).or(authority);
+    let path = request.uri().path();
+    let mut checks = ["/ping", "/health", "/ready", "/version"].iter();
+    if guard.takes_host(host.unwrap_or_default()) || checks.any(|check| path.ends_with(check)) {
+        return next.run(request).await;
+    }
+    let refused = ApiError::new(
+        ErrorCode::PermissionDenied,
+        "the `Host` header names another server; if it is a name of this one, start it with \
+         --allowed-hosts and the name",
+    );
+    refused
+        .with_request_id(RequestId::of(request.headers()))
+        .into_response()
 }
 
 fn routes(state: ScoringState) -> Router {

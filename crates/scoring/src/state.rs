@@ -53,6 +53,8 @@ pub struct ScoringSettings {
     pub root_path: String,
     /// Origins whose web pages may read responses, with `*` for any text.
     pub allowed_origins: Vec<String>,
+    /// Names of the server in a `Host` header, with `*` for any text; any name when empty.
+    pub allowed_hosts: Vec<String>,
 }
 
 impl Default for ScoringSettings {
@@ -66,6 +68,7 @@ impl Default for ScoringSettings {
             csv_header: true,
             root_path: String::new(),
             allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
         }
     }
 }

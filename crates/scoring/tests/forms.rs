@@ -183,6 +183,36 @@ async fn a_prefix_of_a_proxy_may_stay_or_not() {
 }
 
 #[tokio::test]
+async fn only_allowed_names_are_served_where_there_are_some() {
+    let server = Server::new(ScoringSettings {
+        allowed_hosts: vec!["models.example".to_owned(), "*.internal".to_owned()],
+        ..ScoringSettings::default()
+    });
+    let of_host = |path: &str, host: &str| {
+        let request = Request::get(path).header("host", host);
+        request.body(Body::empty()).unwrap()
+    };
+    for (path, host, status) in [
+        ("/docs", "models.example", 200),
+        ("/docs", "models.example:8080", 200),
+        ("/docs", "a.internal", 200),
+        ("/docs", "rebound.example", 403),
+        ("/docs", "127.0.0.1:5000", 403),
+        ("/ping", "10.0.0.7:8080", 200),
+    ] {
+        let answer = server.send(of_host(path, host)).await;
+        assert_eq!(answer.status, status, "{path} {host}");
+    }
+    let refused = server.send(of_host("/docs", "rebound.example")).await;
+    assert_eq!(refused.json()["error_code"], "PERMISSION_DENIED");
+    let any = Server::new(ScoringSettings::default());
+    assert_eq!(
+        any.send(of_host("/docs", "rebound.example")).await.status,
+        200
+    );
+}
+
+#[tokio::test]
 async fn pages_of_allowed_origins_read_responses() {
     let server = Server::new(ScoringSettings {
         allowed_origins: vec!["https://app.example".to_owned()],
