@@ -1,4 +1,4 @@
-"""Makes the seeds of `elf` and `layer`: small programs, and small layers of images.
+"""Makes the seeds of `elf`, `layer` and `compressed`: small programs, small layers of images, and bodies.
 
 Usage: python3 make_seeds.py (in this folder)
 """
@@ -8,6 +8,7 @@ import io
 import pathlib
 import struct
 import tarfile
+import zlib
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 
@@ -62,6 +63,9 @@ def packed(bytes):
     return gzip.compress(bytes, mtime=0)
 
 
+BODY = b'{"max_results": 1}'
+# All that the head of a gzip file may have: extra data, a name, a comment.
+FULL_HEAD = b"\x1f\x8b\x08\x1c" + bytes(6) + b"\x04\0abcdname\0comment\0"
 LOADER = b"/lib64/ld-linux-x86-64.so.2"
 plain = archive(["lib64/a.so", "usr/lib/x86_64-linux-gnu/b.so", "opt/lib/c.so", "usr/lib/d/"], tarfile.GNU_FORMAT)
 SEEDS = {
@@ -77,6 +81,18 @@ SEEDS = {
     ),
     "layer/extended": archive([f"usr/lib/{'é' * 70}.so"], tarfile.PAX_FORMAT),
     "layer/compressed": packed(plain),
+    # The first byte chooses what the request says that it is.
+    "compressed/gzip": b"\0" + packed(BODY),
+    "compressed/two_members": b"\0" + packed(BODY[:9]) + packed(BODY[9:]),
+    "compressed/cut": b"\0" + packed(BODY)[:-5],
+    "compressed/bomb": b"\0" + packed(b" " * (17 << 20)),
+    "compressed/plain": b"\0" + BODY,
+    "compressed/deflate": b"\1" + zlib.compress(BODY),
+    "compressed/twice": b"\3" + packed(packed(BODY)),
+    "compressed/extra": b"\0"
+    + FULL_HEAD
+    + zlib.compress(BODY)[2:-4]
+    + struct.pack("<II", zlib.crc32(BODY), len(BODY)),
     "layer/two": packed(plain[:512]) + packed(plain[512:]),
 }
 

@@ -16,7 +16,11 @@ fuzz_target!(|bytes: &[u8]| {
     // What a layer adds stays when the same one comes again.
     if libraries.add(&layer, &folders).is_ok() {
         let names = libraries.names();
-        assert!(names.iter().all(|name| !name.is_empty() && !name.contains('/')));
+        assert!(
+            names
+                .iter()
+                .all(|name| !name.is_empty() && !name.contains('/'))
+        );
         assert!(libraries.add(&layer, &folders).is_ok());
         assert_eq!(libraries.names(), names);
     }

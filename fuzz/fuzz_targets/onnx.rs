@@ -10,6 +10,10 @@ fuzz_target!(|content: &[u8]| {
     };
     for location in found.keys() {
         assert!(!location.is_empty() && !location.contains(['\\', '\0']));
-        assert!(location.split('/').all(|name| !["", ".", ".."].contains(&name)));
+        assert!(
+            location
+                .split('/')
+                .all(|name| !["", ".", ".."].contains(&name))
+        );
     }
 });

@@ -14,7 +14,12 @@ fuzz_target!(|text: &str| {
     let (conda, lines) = text.split_once('\0').unwrap_or((text, ""));
     let given = ["numpy>=2".to_owned()];
     if let Ok(updated) = update(lines, conda, Operation::Add, &given) {
-        let again = update(&updated.requirements, &updated.conda, Operation::Add, &given);
+        let again = update(
+            &updated.requirements,
+            &updated.conda,
+            Operation::Add,
+            &given,
+        );
         let again = again.expect("what was written");
         assert_eq!(again.requirements, updated.requirements);
         assert_eq!(again.after, updated.after);

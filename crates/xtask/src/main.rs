@@ -1,7 +1,7 @@
 //! The project's own commands.
 //!
 //! `cargo xtask test` prepares what the tests need and runs all of them; `cargo xtask differential`
-//! compares the built binary with MLflow and writes the report; `cargo xtask bench serve`,
+//! compares the built binary with MLflow and writes the report; `cargo xtask fuzz` runs the fuzz targets; `cargo xtask bench serve`,
 //! `cargo xtask bench tracking` and `cargo xtask bench image` measure.
 #![expect(
     clippy::print_stderr,
@@ -13,6 +13,7 @@ mod bench;
 mod docker;
 mod environment;
 mod failures;
+mod fuzz;
 mod machine;
 mod test;
 
@@ -49,6 +50,8 @@ enum Task {
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
     },
+    /// Run the fuzz targets over the inputs that are kept
+    Fuzz(fuzz::Options),
     /// Measure mlrs beside a bare handler and beside MLflow
     Bench {
         #[command(subcommand)]
@@ -90,6 +93,7 @@ fn done(task: Task) -> anyhow::Result<()> {
             targets,
         } => test::all(require_all, filter.as_deref(), &targets),
         Task::Differential { report } => test::differential(report.as_deref()),
+        Task::Fuzz(options) => fuzz::all(&options),
         Task::Bench {
             what: Bench::Serve(options),
         } => bench::serve::run(options),
