@@ -10,14 +10,15 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use mlrs_testing::{fingerprint, home, workspace_root};
 
-/// The requirements of the tests, from the root of the workspace.
-const REQUIREMENTS: &str = "tests/python/requirements.txt";
+/// The requirements of the tests with all that they need themselves, each with its digests, from the root
+/// of the workspace. The head of `requirements.txt` beside it says how it is made.
+const REQUIREMENTS: &str = "tests/python/requirements.lock";
 
 /// What Azurite is installed from, by npm.
-const AZURITE: &str = "tests/azurite/package.json";
+const AZURITE: &str = "tests/azurite/package-lock.json";
 
 /// What the schemas of kinds beside Kubernetes' own are installed from, by npm.
-const KUBERNETES_MODELS: &str = "tests/kubernetes-models/package.json";
+const KUBERNETES_MODELS: &str = "tests/kubernetes-models/package-lock.json";
 
 /// What KServe's Python package is installed from.
 const KSERVE: &str = "tests/python/kserve.txt";
@@ -92,7 +93,7 @@ fn lone_package(name: &str, requirements: &str, inside: &str) -> anyhow::Result<
         run(Command::new(&python)
             .args(["-m", "pip", "install", "--quiet"])
             .arg("--disable-pip-version-check")
-            .args(["--no-deps", "--upgrade", "--target"])
+            .args(["--require-hashes", "--no-deps", "--upgrade", "--target"])
             .arg(folder)
             .arg("-r")
             .arg(requirements))
@@ -124,11 +125,14 @@ fn kept(
     Ok(folder)
 }
 
-fn node_packages(folder: &Path, requirements: &Path) -> anyhow::Result<()> {
-    std::fs::copy(requirements, folder.join("package.json"))
-        .context("could not copy the requirements")?;
+/// Installs what a lock file names, each package with its digest.
+fn node_packages(folder: &Path, lock: &Path) -> anyhow::Result<()> {
+    for name in ["package.json", "package-lock.json"] {
+        std::fs::copy(lock.with_file_name(name), folder.join(name))
+            .context("could not copy the requirements")?;
+    }
     run(Command::new("npm")
-        .args(["install", "--no-package-lock", "--no-audit", "--no-fund"])
+        .args(["ci", "--no-audit", "--no-fund"])
         .args(["--ignore-scripts", "--loglevel", "error"])
         .current_dir(folder))
 }
@@ -172,15 +176,14 @@ fn environment(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
     }
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
         .context("`python3 -m venv` is needed (Debian: `python3-venv`)")?;
+    let is_locked = requirements
+        .extension()
+        .is_some_and(|ending| ending == "lock");
     run(Command::new(&python)
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "-r",
-        ])
+        .args(["-m", "pip", "install", "--quiet"])
+        .arg("--disable-pip-version-check")
+        .args(is_locked.then_some("--require-hashes"))
+        .arg("-r")
         .arg(&requirements))
     .with_context(|| format!("`{}` could not be installed", requirements.display()))?;
     std::fs::write(&stamp, wanted).context("could not write the stamp of the environment")?;
@@ -226,7 +229,7 @@ mod tests {
     #[test]
     fn every_requirement_is_pinned() {
         for (file, mlflow) in [
-            (REQUIREMENTS, "mlflow==3.17.2"),
+            ("tests/python/requirements.txt", "mlflow==3.17.2"),
             (MLSERVER, "mlflow==3.17.2"),
             (FASTTRACKML, "mlflow==2.22.5"),
             (POSTGRES, "mlflow==3.17.2"),
@@ -239,14 +242,62 @@ mod tests {
             assert!(lines.contains(&mlflow), "{lines:?}");
             assert!(lines.iter().all(|line| line.contains("==")), "{lines:?}");
         }
-        for (file, package) in [
-            (AZURITE, "azurite"),
-            (KUBERNETES_MODELS, "@kubernetes-models/gateway-api"),
-            (KUBERNETES_MODELS, "@kubernetes-models/prometheus-operator"),
-        ] {
-            let text = std::fs::read_to_string(workspace_root().join(file)).unwrap();
-            let (_, version) = text.split_once(&format!("\"{package}\": \"")).unwrap();
-            assert!(version.starts_with(|first: char| first.is_ascii_digit()));
+    }
+
+    fn text(file: &str) -> String {
+        std::fs::read_to_string(workspace_root().join(file)).unwrap()
+    }
+
+    #[test]
+    fn python_packages_are_locked_by_their_digests() {
+        let lock = text(REQUIREMENTS);
+        // A line that goes on in the next is one.
+        let lock = lock.replace("\\\n", "");
+        for line in lock.lines() {
+            assert!(
+                line.contains("==") && line.contains("--hash=sha256:"),
+                "{line}"
+            );
+            assert!(!line.contains("://"), "{line}");
+        }
+        let wanted = text("tests/python/requirements.txt");
+        let wanted = wanted.lines().filter(|line| !line.starts_with('#'));
+        for line in wanted {
+            let (name, version) = line.split_once("==").unwrap();
+            let name = name.split('[').next().unwrap();
+            let is_locked = |locked: &str| {
+                let (found, rest) = locked.split_once("==").unwrap();
+                let found = found.split('[').next().unwrap();
+                found == name && rest.split(' ').next() == Some(version)
+            };
+            assert!(lock.lines().any(is_locked), "{line}");
+        }
+        for alone in [KSERVE, HELM] {
+            let text = text(alone).replace("\\\n", "");
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            assert!(
+                lines.clone().all(|line| line.contains("--hash=sha256:")),
+                "{text}"
+            );
+            assert_eq!(lines.count(), 1, "{text}");
+        }
+    }
+
+    /// A lock file that names hosts works where these can be reached, and nowhere else.
+    #[test]
+    fn node_packages_are_locked_by_their_digests() {
+        for lock in [AZURITE, KUBERNETES_MODELS] {
+            let found: serde_json::Value = serde_json::from_str(&text(lock)).unwrap();
+            let packages = found["packages"].as_object().unwrap();
+            let wanted = text(&lock.replace("package-lock.json", "package.json"));
+            let wanted: serde_json::Value = serde_json::from_str(&wanted).unwrap();
+            assert_eq!(packages[""]["dependencies"], wanted["dependencies"]);
+            assert!(packages.len() > 1);
+            for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+                let digest = package["integrity"].as_str().unwrap_or_default();
+                assert!(digest.starts_with("sha512-"), "{lock}: {name}");
+                assert!(package.get("resolved").is_none(), "{lock}: {name}");
+            }
         }
     }
 
