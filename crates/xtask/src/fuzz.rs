@@ -97,12 +97,26 @@ fn build(targets: &[String], reports: bool) -> anyhow::Result<PathBuf> {
     let target_folder = std::env::var_os("CARGO_TARGET_DIR");
     let mut target_folder =
         target_folder.map_or_else(|| workspace_root().join("target"), PathBuf::from);
-    if reports {
-        target_folder = target_folder.join("fuzz");
-        command.env("RUSTFLAGS", COVERAGE);
+    if !reports {
+        run(command.arg("--target-dir").arg(&target_folder))?;
+        return Ok(target_folder.join("debug"));
     }
+    // With a target that is named, the flags are not for build scripts and macros, which nobody fuzzes.
+    let host = host()?;
+    target_folder = target_folder.join("fuzz");
+    command.env("RUSTFLAGS", COVERAGE).args(["--target", &host]);
     run(command.arg("--target-dir").arg(&target_folder))?;
-    Ok(target_folder.join("debug"))
+    Ok(target_folder.join(host).join("debug"))
+}
+
+/// The platform of this machine, as the compiler names it.
+fn host() -> anyhow::Result<String> {
+    let output = Command::new("rustc").arg("-vV").output();
+    let output = output.context("could not run `rustc`")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find_map(|line| line.strip_prefix("host: "));
+    line.map(str::to_owned)
+        .context("`rustc` does not say which platform it runs on")
 }
 
 /// Runs every input that is kept, once.
