@@ -8,6 +8,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::meta::MetaError;
+
 /// The largest file that holds one value: 1 MiB. MLflow writes at most 8000 characters.
 const LARGEST_VALUE: u64 = 1 << 20;
 
@@ -88,7 +90,7 @@ pub enum ReadError {
         path: PathBuf,
         /// Where and why.
         #[source]
-        source: serde_yaml::Error,
+        source: MetaError,
     },
     /// A field of a `meta.yaml` that has no possible value.
     #[error("`{}`: {reason}", path.display())]

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use files::Folder;
 pub use files::ReadError;
+pub use meta::MetaError;
 pub use report::{Failure, Kind, Renumbered, Report, Tally};
 
 /// Why a folder is not read.

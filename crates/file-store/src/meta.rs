@@ -5,13 +5,12 @@
 //! here, with an error that names the field.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
 use mlrs_api::enums::{LifecycleStage, LoggedModelStatus, RunStatus};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer as _};
+use mlrs_mlmodel::{YamlError, read_texts};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::files::{Folder, META, ReadError};
 
@@ -135,22 +134,21 @@ fn is_flat(text: &str) -> bool {
         })
 }
 
-/// Reads a mapping. A file that was cut to nothing is none, nor is a list, which the library would
-/// take for the fields in their order.
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
-    struct Mapping<T>(PhantomData<T>);
-    impl<'de, T: DeserializeOwned> Visitor<'de> for Mapping<T> {
-        type Value = T;
+/// Reads a map. A file that was cut to nothing is none, nor is a list.
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, MetaError> {
+    let map = read_texts(text)?;
+    Ok(serde_json::from_value(Value::Object(map))?)
+}
 
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a mapping")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map))
-        }
-    }
-    serde_yaml::Deserializer::from_str(text).deserialize_any(Mapping(PhantomData))
+/// Why a text is no `meta.yaml`.
+#[derive(Debug, thiserror::Error)]
+pub enum MetaError {
+    /// It is no map in YAML.
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+    /// A field has something else than a text.
+    #[error(transparent)]
+    Field(#[from] serde_json::Error),
 }
 
 /// A `meta.yaml`, and where it lies.
@@ -238,7 +236,7 @@ impl<T> Meta<'_, T> {
 mod tests {
     use super::*;
 
-    fn run(text: &str) -> Result<RunMeta, serde_yaml::Error> {
+    fn run(text: &str) -> Result<RunMeta, MetaError> {
         parse(text)
     }
 

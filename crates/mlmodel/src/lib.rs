@@ -21,4 +21,4 @@ mod yaml_text;
 pub use directory::{ModelDirectory, open_model};
 pub use manifest::Manifest;
 pub use signature::Signature;
-pub use yaml::{TEXT_LIMIT, YamlError, YamlSyntax};
+pub use yaml::{TEXT_LIMIT, YamlError, YamlSyntax, read_texts};

@@ -1,25 +1,21 @@
-//! YAML in: a text becomes JSON values, within bounds. The only file that knows the YAML library.
+//! YAML in: a text becomes JSON values, within bounds, as `PyYAML` reads it.
 //!
-//! Aliases are followed (`PyYAML` writes them), but what they unfold to is counted, so a small file
-//! cannot become a large value. Depth is bounded by the library at 128. Tags build
-//! nothing: those of the YAML namespace are passed over, others are refused. Writing is done by `yaml_text`.
+//! MLflow writes and reads its files with `PyYAML`, whose scalars are those of YAML 1.1: `yes` is true, `010`
+//! is 8, `1e5` is a text (see `scalar`). Aliases are followed and `<<` merges, but what they unfold to is
+//! counted, so a small file cannot become a large value. Tags build nothing: those of the YAML namespace are
+//! passed over, others are refused. Writing is done by `yaml_text`.
 
-use std::cell::Cell;
-use std::fmt;
+mod compose;
+mod scalar;
 
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use granit_parser::ScanError;
+use serde_json::{Map, Value};
+
+use compose::Composer;
 
 /// The longest text that is read, in bytes.
 pub const TEXT_LIMIT: usize = 16 << 20;
-/// How many values a text may unfold to.
-const MOST_VALUES: usize = 500_000;
-/// How many bytes of text its values may hold together.
-const MOST_BYTES: usize = 4 * TEXT_LIMIT;
-/// YAML allows keys of 1024 characters; escapes take up to four each when they are written.
-const LONGEST_KEY: usize = 240;
-/// How deep `[` and `{` may nest. The library's own limit acts after a scan that is quadratic in it.
+/// How deep `[` and `{` may nest, those in texts counted; nodes may nest less deep.
 const MOST_OPEN_BRACKETS: usize = 1_000;
 
 /// Why a YAML text was refused.
@@ -48,22 +44,48 @@ pub enum YamlError {
     Syntax(#[source] YamlSyntax),
 }
 
-/// What the YAML library says, with line and column.
+/// What is wrong in a text, with line and column.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct YamlSyntax(serde_yaml::Error);
+#[error("{message} at line {line} column {column}")]
+pub struct YamlSyntax {
+    message: String,
+    line: usize,
+    column: usize,
+}
 
 impl YamlSyntax {
+    fn at(marker: &granit_parser::Marker, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            line: marker.line(),
+            column: marker.col() + 1,
+        }
+    }
+
     /// The line and the column where it went wrong, from 1.
-    pub fn line_and_column(&self) -> Option<(usize, usize)> {
-        self.0
-            .location()
-            .map(|location| (location.line(), location.column()))
+    pub fn line_and_column(&self) -> (usize, usize) {
+        (self.line, self.column)
     }
 }
 
+impl From<ScanError> for YamlSyntax {
+    fn from(error: ScanError) -> Self {
+        Self::at(error.marker(), error.info())
+    }
+}
+
+/// Which scalars stay as they were written, whatever they look like: `1_0`, which is a number to `PyYAML`,
+/// can be the start of a run id.
+#[derive(Clone, Copy)]
+pub(crate) enum Texts<'a> {
+    /// Those under these keys of the map.
+    Under(&'a [&'a str]),
+    /// All of them, at any depth.
+    All,
+}
+
 /// Reads a text that holds one map. The scalars under the keys `texts` of that map stay as they
-/// were written: `1e5`, which is a number to YAML 1.2, can be the start of a run id.
+/// were written.
 pub(crate) fn read_map(text: &str, texts: &[&str]) -> Result<Map<String, Value>, YamlError> {
     if text.len() > TEXT_LIMIT {
         return Err(YamlError::TooLarge { bytes: text.len() });
@@ -71,29 +93,27 @@ pub(crate) fn read_map(text: &str, texts: &[&str]) -> Result<Map<String, Value>,
     if opens_too_many_brackets(text) {
         return Err(YamlError::TooDeep);
     }
-    let budget = Budget {
-        values: Cell::new(MOST_VALUES),
-        bytes: Cell::new(MOST_BYTES),
-    };
-    let node = Node {
-        budget: &budget,
-        texts,
-    };
-    match node.deserialize(serde_yaml::Deserializer::from_str(text)) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(Value::Null) => Err(YamlError::Empty),
-        Ok(other) => Err(YamlError::NotAMap {
-            found: crate::signature::found(&other),
-        }),
-        Err(_) if holds_nothing(text) => Err(YamlError::Empty),
-        Err(error) => Err(YamlError::Syntax(YamlSyntax(error))),
-    }
+    read(text, Texts::Under(texts))
 }
 
-fn holds_nothing(text: &str) -> bool {
-    text.lines()
-        .map(str::trim)
-        .all(|line| line.is_empty() || line.starts_with('#') || line == "---")
+/// Reads a text that holds one map. Scalars stay as they were written: they are texts or null. How long the
+/// text may be is the caller's to say.
+///
+/// # Errors
+/// When it is not readable as YAML, holds no map, or unfolds to too much.
+pub fn read_texts(text: &str) -> Result<Map<String, Value>, YamlError> {
+    read(text, Texts::All)
+}
+
+fn read(text: &str, texts: Texts<'_>) -> Result<Map<String, Value>, YamlError> {
+    match Composer::new(text, texts).document() {
+        Ok(Some(Value::Object(map))) => Ok(map),
+        Ok(None | Some(Value::Null)) => Err(YamlError::Empty),
+        Ok(Some(other)) => Err(YamlError::NotAMap {
+            found: crate::signature::found(&other),
+        }),
+        Err(error) => Err(YamlError::Syntax(error)),
+    }
 }
 
 /// Counts all brackets, also those inside texts, where they are balanced in any sane file.
@@ -107,138 +127,6 @@ fn opens_too_many_brackets(text: &str) -> bool {
         }
         open > MOST_OPEN_BRACKETS
     })
-}
-
-struct Budget {
-    values: Cell<usize>,
-    bytes: Cell<usize>,
-}
-
-impl Budget {
-    fn take<E: serde::de::Error>(&self, bytes: usize) -> Result<(), E> {
-        let values = self.values.get().checked_sub(1);
-        let bytes = self.bytes.get().checked_sub(bytes);
-        let (Some(values), Some(bytes)) = (values, bytes) else {
-            return Err(E::custom("the values are too many or too long"));
-        };
-        self.values.set(values);
-        self.bytes.set(bytes);
-        Ok(())
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Node<'a> {
-    budget: &'a Budget,
-    texts: &'a [&'a str],
-}
-
-impl<'de> DeserializeSeed<'de> for Node<'_> {
-    type Value = Value;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Node<'_> {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a value without a tag")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<Value, E> {
-        self.budget.take(0)?;
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, flag: bool) -> Result<Value, E> {
-        self.budget.take(0)?;
-        Ok(Value::Bool(flag))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Value, E> {
-        self.budget.take(0)?;
-        Ok(Value::from(number))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Value, E> {
-        self.budget.take(0)?;
-        Ok(Value::from(number))
-    }
-
-    /// Beyond 64 bits: kept as its digits.
-    fn visit_i128<E: serde::de::Error>(self, number: i128) -> Result<Value, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    /// Beyond 64 bits: kept as its digits.
-    fn visit_u128<E: serde::de::Error>(self, number: u128) -> Result<Value, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    /// JSON has no infinities and no NaN: they become the texts that YAML has for them.
-    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Value, E> {
-        self.budget.take(0)?;
-        Ok(Number::from_f64(number)
-            .map_or_else(|| Value::from(not_finite_text(number)), Value::Number))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
-        self.budget.take(text.len())?;
-        Ok(Value::from(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        self.budget.take(0)?;
-        let inner = Node { texts: &[], ..self };
-        let mut values = Vec::new();
-        while let Some(value) = list.next_element_seed(inner)? {
-            values.push(value);
-        }
-        Ok(Value::Array(values))
-    }
-
-    /// A key that comes twice: the last one counts, as in Python.
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        self.budget.take(0)?;
-        let inner = Node { texts: &[], ..self };
-        let mut map = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            self.budget.take(key.len())?;
-            if key.len() > LONGEST_KEY {
-                return Err(A::Error::custom(format!(
-                    "a key of {} bytes, over the limit of {LONGEST_KEY}",
-                    key.len()
-                )));
-            }
-            let value = if self.texts.contains(&key.as_str()) {
-                let text = entries.next_value::<Text>()?.0;
-                self.budget.take(text.as_ref().map_or(0, String::len))?;
-                text.map_or(Value::Null, Value::String)
-            } else {
-                entries.next_value_seed(inner)?
-            };
-            map.insert(key, value);
-        }
-        Ok(Value::Object(map))
-    }
-}
-
-/// A scalar as it was written, or null.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Text(Option<String>);
-
-fn not_finite_text(number: f64) -> &'static str {
-    if number.is_nan() {
-        ".nan"
-    } else if number > 0.0 {
-        ".inf"
-    } else {
-        "-.inf"
-    }
 }
 
 #[cfg(test)]
@@ -287,7 +175,10 @@ mod tests {
     fn named_scalars_stay_texts() {
         let map = read("run_id: 12345e10\nother: 12345e10\n").unwrap();
         assert_eq!(map["run_id"], "12345e10");
-        assert!(map["other"].is_f64());
+        assert_eq!(map["other"], "12345e10");
+        let map = read("run_id: 1_0\nother: 1_0\n").unwrap();
+        assert_eq!(map["run_id"], "1_0");
+        assert_eq!(map["other"], 10);
         assert_eq!(read("run_id: null\n").unwrap()["run_id"], Value::Null);
     }
 
