@@ -21,6 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         sessions: 1,
         threads_per_session: 1,
         missing_provider: MissingProvider::UseCpu,
+        output_bytes: 64 << 20,
     };
     if let Ok(model) = Tract.load(&source, &options) {
         assert!(

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
-use mlrs_artifacts::{CloudSettings, LocalStore};
+use mlrs_artifacts::{AllowedRoots, CloudSettings, LocalStore};
 use mlrs_store::rules::HostPolicy;
 use mlrs_store_sql::{DatabaseUri, SqlStore};
 use mlrs_tracking::{Artifacts, Stores, TrackingSettings, TrackingState, router};
@@ -50,11 +50,16 @@ fn server() -> &'static Server {
         let runtime = Runtime::new().expect("a runtime");
         let store = runtime.block_on(SqlStore::open(&uri, "mlflow-artifacts:/"));
         let store = Arc::new(store.expect("a database"));
+        let mut allowed_roots = AllowedRoots::default();
+        allowed_roots
+            .allow(&root.to_string_lossy())
+            .expect("a root");
         let artifacts = Artifacts {
             destination: Some(Arc::new(LocalStore::new(&root))),
             cloud: CloudSettings::default(),
-            local_roots: vec![root],
+            allowed_roots,
             hosts: HostPolicy::default(),
+            working_directory: folder.path().to_owned(),
         };
         let stores = Stores {
             tracking: store.clone(),
