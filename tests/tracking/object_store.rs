@@ -143,6 +143,12 @@ fn a_store_that_fails_is_told_as_such() {
         "{refused:?}"
     );
 
+    let url = format!("{}/api/2.0/mlflow-artifacts/mpu/create/a", absent.address());
+    let body = br#"{"path":"a/x","num_parts":2}"#;
+    let refused = client.post(&url, Some("application/json"), body).unwrap();
+    assert_eq!(refused.status, 404, "{refused:?}");
+    assert!(refused.body.contains("does not exist"), "{refused:?}");
+
     let bucket = ["--artifacts-destination", "s3://box/team"];
     let server = MlrsServer::start_with(&bucket, &s3.variables()).unwrap();
     assert_eq!(put(&server).status, 200);
