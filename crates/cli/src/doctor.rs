@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Finding::new("mlrs version", "mlrs_version", env!("CARGO_PKG_VERSION")),
     ];
     findings.extend(servers(&arguments.connection)?);
-    findings.extend(database()?);
+    findings.extend(database());
     findings.push(onnxruntime(&arguments.cache));
     findings.push(cache(&arguments.cache));
     findings.push(Finding::new("Variables", "variables", variables));
@@ -269,10 +269,8 @@ fn relative_locations(experiments: &[Experiment]) -> Option<String> {
 }
 
 /// The database of `mlrs server`, where a variable names it.
-fn database() -> anyhow::Result<Option<Finding>> {
-    let Ok(text) = std::env::var("MLFLOW_BACKEND_STORE_URI") else {
-        return Ok(None);
-    };
+fn database() -> Option<Finding> {
+    let text = std::env::var("MLFLOW_BACKEND_STORE_URI").ok()?;
     let looked = database::uri(&text).and_then(|uri| {
         runtime()?.block_on(async {
             db::must_be_there(&uri).await?;
@@ -304,7 +302,7 @@ fn database() -> anyhow::Result<Option<Finding>> {
     };
     let mut finding = Finding::new("Database", "database", value);
     finding.hint = hint;
-    Ok(Some(finding))
+    Some(finding)
 }
 
 /// The shared library that the backend `onnxruntime` would load.

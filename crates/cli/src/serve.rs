@@ -65,7 +65,7 @@ pub(crate) struct ServerArguments {
     /// The path that a proxy puts before those of this server, and may take away again
     #[arg(long, default_value = "", hide_default_value = true, env = "MLRS_ROOT_PATH", value_name = "PATH", value_parser = root_path)]
     pub(crate) root_path: String,
-    /// Origins whose web pages may read responses, such as https://app.example; `*` stands for any text
+    /// Origins whose web pages may read responses, such as <https://app.example>; `*` stands for any text
     #[arg(
         long,
         value_delimiter = ',',
@@ -149,7 +149,7 @@ pub(crate) enum CompatChoice {
 pub(crate) enum CsvHeader {
     /// The first line names the columns.
     Present,
-    /// All lines are rows, with columns in the order of the signature: so SageMaker sends them.
+    /// All lines are rows, with columns in the order of the signature: so `SageMaker` sends them.
     Absent,
 }
 

@@ -168,7 +168,7 @@ mod tests {
             connection.execute("CREATE TABLE t (x)", &[])?;
             Ok(())
         };
-        database.write(write).await.unwrap();
+        database.write(None, write).await.unwrap();
         for name in ["new.db", "new.db-wal", "new.db-shm"] {
             assert_eq!(mode(name), 0o600, "{name}");
         }
