@@ -47,7 +47,6 @@ fn files_that_are_no_models_are_refused() {
         &fixture("corrupt.onnx"),
         "is no ONNX file, or a damaged one",
     );
-    says(&fixture("brain_float.onnx"), "bfloat16");
     says(
         &fixture("nested/external_escape.onnx"),
         "at `../external.onnx.data`, which is no path inside its folder",

@@ -7,7 +7,7 @@
 //! (integers out of range are an error). The table of measured casts is in MLflow's behaviour, not
 //! in its documentation, and the differential tests hold this module to it.
 
-use half::f16;
+use half::{bf16, f16};
 use mlrs_mlmodel::signature::{DataType, TensorType};
 
 use crate::binary;
@@ -63,7 +63,7 @@ impl Declared {
     }
 
     /// The type of a tensor; `None` for those that no engine takes.
-    pub(crate) const fn tensor(kind: &TensorType) -> Option<Self> {
+    pub(crate) fn tensor(kind: &TensorType) -> Option<Self> {
         Some(Self::Type(match kind {
             TensorType::Bool => DType::Bool,
             TensorType::Int8 => DType::I8,
@@ -79,6 +79,7 @@ impl Declared {
             TensorType::Float64 => DType::F64,
             // Text in numpy's object arrays is what pandas gives for a column of strings.
             TensorType::Str | TensorType::Object => DType::Str,
+            TensorType::Other(name) if name == "bfloat16" => DType::BF16,
             TensorType::Bytes | TensorType::Other(_) => return None,
         }))
     }
@@ -278,7 +279,7 @@ const fn of_number(number: Number) -> Scalar {
 fn declare(cell: Cell<'_>, declared: DType, casts: Casts) -> Result<Scalar, CellError> {
     match declared {
         DType::Bool => declare_bool(&cell, casts),
-        DType::F16 | DType::F32 | DType::F64 => declare_float(&cell, declared, casts),
+        DType::F16 | DType::BF16 | DType::F32 | DType::F64 => declare_float(&cell, declared, casts),
         DType::Str => declare_text(cell, casts),
         _ => declare_integer(&cell, declared, casts),
     }
@@ -321,6 +322,7 @@ fn declare_float(cell: &Cell<'_>, declared: DType, casts: Casts) -> Result<Scala
     let value = number.to_f64();
     let narrow = match declared {
         DType::F16 => f16::from_f64(value).to_f64(),
+        DType::BF16 => bf16::from_f64(value).to_f64(),
         DType::F32 => f64::from(value as f32),
         _ => value,
     };
@@ -575,6 +577,7 @@ macro_rules! float_element {
 float_element!(f64, DType::F64, |value: f64| value);
 float_element!(f32, DType::F32, |value: f64| value as f32);
 float_element!(f16, DType::F16, f16::from_f64);
+float_element!(bf16, DType::BF16, bf16::from_f64);
 
 macro_rules! integer_element {
     ($type:ty, $dtype:expr) => {

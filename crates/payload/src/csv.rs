@@ -241,13 +241,15 @@ fn as_pandas(field: &str, declared: DType, missing: bool) -> Result<Cell<'_>, Ce
         } else {
             Cell::Text(Cow::Borrowed(field))
         }),
-        _ if missing && matches!(declared, DType::F16 | DType::F32 | DType::F64) => Ok(nan),
+        _ if missing && matches!(declared, DType::F16 | DType::BF16 | DType::F32 | DType::F64) => {
+            Ok(nan)
+        }
         _ if missing => Err(CellError::Missing(declared)),
         DType::Bool => truth(field).map(Cell::Bool).ok_or(CellError::Kind {
             found: "text",
             wanted: declared,
         }),
-        DType::F16 | DType::F32 | DType::F64 => match scalar(field) {
+        DType::F16 | DType::BF16 | DType::F32 | DType::F64 => match scalar(field) {
             Cell::Bool(_) => Err(CellError::NotANumber(declared)),
             other => Ok(other),
         },

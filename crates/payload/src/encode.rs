@@ -8,7 +8,7 @@ mod rows;
 
 use std::ops::Range;
 
-use half::f16;
+use half::{bf16, f16};
 
 use crate::batch::{MapKeys, MapRow, Output, Value};
 use crate::tensor::{Tensor, TensorData, ValueInfo};
@@ -470,6 +470,12 @@ impl Write for f32 {
 }
 
 impl Write for f16 {
+    fn write(&self, writer: &Writer, json: &mut Vec<u8>) {
+        writer.float(self.to_f64(), json);
+    }
+}
+
+impl Write for bf16 {
     fn write(&self, writer: &Writer, json: &mut Vec<u8>) {
         writer.float(self.to_f64(), json);
     }

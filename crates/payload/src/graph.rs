@@ -91,7 +91,11 @@ fn output_spec(output: &ValueInfo) -> Option<TensorSpec> {
 
 /// The type of a tensor in a signature.
 pub fn tensor_type(dtype: DType) -> TensorType {
-    TensorType::from_name(dtype.numpy_name())
+    match dtype {
+        // numpy, and so a signature, has no bfloat16; every one of them is a float32.
+        DType::BF16 => TensorType::Float32,
+        dtype => TensorType::from_name(dtype.numpy_name()),
+    }
 }
 
 fn sizes(shape: &[Dim]) -> Vec<Option<usize>> {

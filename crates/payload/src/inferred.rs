@@ -206,7 +206,9 @@ pub(crate) fn depends(rule: Rule, target: Option<DType>) -> bool {
         return rule.whole != Whole::Alone;
     }
     match rule.declared {
-        Declared::Type(DType::F16 | DType::F32 | DType::F64) | Declared::Binary => false,
+        Declared::Type(DType::F16 | DType::BF16 | DType::F32 | DType::F64) | Declared::Binary => {
+            false
+        }
         Declared::Type(_) => true,
         Declared::Nothing => target == Some(DType::Str),
     }

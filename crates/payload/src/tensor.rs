@@ -1,6 +1,6 @@
 //! Tensors as engines hold them: a shape, and one contiguous row-major buffer of one type.
 
-use half::f16;
+use half::{bf16, f16};
 
 /// The element type of a [`Tensor`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +25,8 @@ pub enum DType {
     U64,
     /// IEEE half precision.
     F16,
+    /// The upper half of single precision: bfloat16.
+    BF16,
     /// IEEE single precision.
     F32,
     /// IEEE double precision.
@@ -34,7 +36,7 @@ pub enum DType {
 }
 
 impl DType {
-    /// The numpy name: `float32`, `int64`, `bool`, `str` …
+    /// The numpy name: `float32`, `int64`, `bool`, `str` … numpy itself has no `bfloat16`.
     pub const fn numpy_name(self) -> &'static str {
         match self {
             Self::Bool => "bool",
@@ -47,6 +49,7 @@ impl DType {
             Self::U32 => "uint32",
             Self::U64 => "uint64",
             Self::F16 => "float16",
+            Self::BF16 => "bfloat16",
             Self::F32 => "float32",
             Self::F64 => "float64",
             Self::Str => "str",
@@ -57,7 +60,7 @@ impl DType {
     pub const fn size(self) -> usize {
         match self {
             Self::Bool | Self::I8 | Self::U8 => 1,
-            Self::I16 | Self::U16 | Self::F16 => 2,
+            Self::I16 | Self::U16 | Self::F16 | Self::BF16 => 2,
             Self::I32 | Self::U32 | Self::F32 => 4,
             Self::I64 | Self::U64 | Self::F64 => 8,
             Self::Str => size_of::<String>(),
@@ -135,6 +138,7 @@ pub enum TensorData {
     U32(Vec<u32>),
     U64(Vec<u64>),
     F16(Vec<f16>),
+    BF16(Vec<bf16>),
     F32(Vec<f32>),
     F64(Vec<f64>),
     Str(Vec<String>),
@@ -155,6 +159,7 @@ macro_rules! with_data {
             $crate::TensorData::U32($values) => $body,
             $crate::TensorData::U64($values) => $body,
             $crate::TensorData::F16($values) => $body,
+            $crate::TensorData::BF16($values) => $body,
             $crate::TensorData::F32($values) => $body,
             $crate::TensorData::F64($values) => $body,
             $crate::TensorData::Str($values) => $body,
@@ -176,6 +181,7 @@ impl TensorData {
             DType::U32 => Self::U32(Vec::with_capacity(capacity)),
             DType::U64 => Self::U64(Vec::with_capacity(capacity)),
             DType::F16 => Self::F16(Vec::with_capacity(capacity)),
+            DType::BF16 => Self::BF16(Vec::with_capacity(capacity)),
             DType::F32 => Self::F32(Vec::with_capacity(capacity)),
             DType::F64 => Self::F64(Vec::with_capacity(capacity)),
             DType::Str => Self::Str(Vec::with_capacity(capacity)),
@@ -195,6 +201,7 @@ impl TensorData {
             Self::U32(_) => DType::U32,
             Self::U64(_) => DType::U64,
             Self::F16(_) => DType::F16,
+            Self::BF16(_) => DType::BF16,
             Self::F32(_) => DType::F32,
             Self::F64(_) => DType::F64,
             Self::Str(_) => DType::Str,

@@ -770,3 +770,22 @@ fn a_body_may_choose_outputs() {
         );
     }
 }
+
+#[test]
+fn bfloat16_rounds_as_single_precision_does() {
+    let spec =
+        signature(r#"[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1]}}]"#);
+    let inputs = [input("x", DType::BF16, &[None])];
+    for signature in [Some(&spec), None] {
+        let plan = InputPlan::compile(signature, &inputs, Compat::Strict);
+        let batch = json(&plan, r#"{"inputs": [1.5, 0.1, null]}"#);
+        let TensorData::BF16(values) = &batch.inputs[0].data else {
+            panic!("no bfloat16: {:?}", batch.inputs[0].data.dtype());
+        };
+        let wide: Vec<f32> = values.iter().map(|value| value.to_f32()).collect();
+        assert_eq!(wide[..2], [1.5, 0.100_097_656]);
+        assert!(wide[2].is_nan());
+        let (_, message) = refusal(&plan, r#"{"inputs": [1e39]}"#);
+        assert!(message.contains("outside the range"), "{message}");
+    }
+}

@@ -51,7 +51,7 @@ fn append(into: &mut Tensor, from: &Tensor) {
             }
         };
     }
-    extend!(Bool I8 I16 I32 I64 U8 U16 U32 U64 F16 F32 F64 Str);
+    extend!(Bool I8 I16 I32 I64 U8 U16 U32 U64 F16 BF16 F32 F64 Str);
     if let (Some(rows), Some(more)) = (into.shape.first_mut(), from.shape.first()) {
         *rows += more;
     }
@@ -70,7 +70,7 @@ pub(crate) fn first_rows(batch: &Batch, rows: usize) -> Batch {
                 }
             };
         }
-        truncate!(Bool I8 I16 I32 I64 U8 U16 U32 U64 F16 F32 F64 Str);
+        truncate!(Bool I8 I16 I32 I64 U8 U16 U32 U64 F16 BF16 F32 F64 Str);
         if let Some(length) = part.shape.first_mut() {
             *length = rows;
         }
@@ -140,7 +140,7 @@ fn same_data(whole: &TensorData, part: &TensorData, start: usize) -> bool {
             }
         };
     }
-    compare!(exact Bool I8 I16 I32 I64 U8 U16 U32 U64 Str; close F16 F32 F64)
+    compare!(exact Bool I8 I16 I32 I64 U8 U16 U32 U64 Str; close F16 BF16 F32 F64)
 }
 
 fn close(left: f64, right: f64, largest: f64) -> bool {
@@ -177,6 +177,29 @@ mod tests {
             joined.inputs[0].data,
             TensorData::F32(vec![0., 1., 2., 0., 1., 2., 3., 4., 5.])
         );
+    }
+
+    /// A type that is forgotten in `append` would lose the rows of all requests but the first.
+    #[test]
+    fn every_type_joins() {
+        use mlrs_payload::DType::{
+            BF16, Bool, F16, F32, F64, I8, I16, I32, I64, Str, U8, U16, U32, U64,
+        };
+        let types = [
+            Bool, I8, I16, I32, I64, U8, U16, U32, U64, F16, BF16, F32, F64, Str,
+        ];
+        for dtype in types {
+            let mut data = TensorData::with_capacity(dtype, 2);
+            data.resize(2);
+            let inputs = vec![Tensor {
+                shape: vec![2],
+                data,
+            }];
+            let one = Batch { inputs, rows: 2 };
+            let joined = join([&one, &one].into_iter());
+            assert_eq!(joined.inputs[0].shape, [4], "{dtype}");
+            assert_eq!(joined.inputs[0].data.len(), 4, "{dtype}");
+        }
     }
 
     #[test]

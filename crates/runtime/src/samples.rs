@@ -40,7 +40,7 @@ fn data(values: &TensorData, sample: usize, mut chance: Chance) -> TensorData {
     }
     vary!(
         whole I8: i8, I16: i16, I32: i32, I64: i64, U8: u8, U16: u16, U32: u32, U64: u64;
-        real F16: half::f16::from_f64, F32: |value| value as f32, F64: |value| value
+        real F16: half::f16::from_f64, BF16: half::bf16::from_f64, F32: |value| value as f32, F64: |value| value
     )
 }
 

@@ -68,16 +68,10 @@ fn kind(value: &ValueType, ranked: impl Fn(&Shape) -> bool) -> Option<ValueKind>
 }
 
 fn unsupported(side: &str, outlet: &Outlet) -> Refusal {
-    let name = match outlet.dtype() {
-        ValueType::Tensor {
-            ty: TensorElementType::Bfloat16,
-            ..
-        } => "bfloat16".to_owned(),
-        other => other.to_string(),
-    };
     Refusal::new(format!(
-        "the {side} `{}` is of type `{name}`, which mlrs cannot carry",
-        outlet.name()
+        "the {side} `{}` is of type `{}`, which mlrs cannot carry",
+        outlet.name(),
+        outlet.dtype()
     ))
 }
 
@@ -93,6 +87,7 @@ pub(crate) fn dtype(element: TensorElementType) -> Option<DType> {
         TensorElementType::Uint32 => DType::U32,
         TensorElementType::Uint64 => DType::U64,
         TensorElementType::Float16 => DType::F16,
+        TensorElementType::Bfloat16 => DType::BF16,
         TensorElementType::Float32 => DType::F32,
         TensorElementType::Float64 => DType::F64,
         TensorElementType::String => DType::Str,

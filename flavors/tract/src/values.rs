@@ -29,6 +29,8 @@ pub(crate) fn datum_type(dtype: DType) -> DatumType {
         DType::U32 => u32::datum_type(),
         DType::U64 => u64::datum_type(),
         DType::F16 => f16::datum_type(),
+        // Refused at load: nothing is declared so.
+        DType::BF16 => f32::datum_type(),
         DType::F32 => f32::datum_type(),
         DType::F64 => f64::datum_type(),
         DType::Str => String::datum_type(),
@@ -51,6 +53,7 @@ pub(crate) fn engine_tensor(tensor: &Tensor) -> TractResult<TValue> {
         TensorData::F16(values) => EngineTensor::from_shape(shape, values),
         TensorData::F32(values) => EngineTensor::from_shape(shape, values),
         TensorData::F64(values) => EngineTensor::from_shape(shape, values),
+        TensorData::BF16(_) => Err(TractError::msg("tract has no bfloat16")),
         TensorData::Str(_) => Err(TractError::msg("tract takes no text")),
     };
     made.map(TValue::from)
@@ -71,6 +74,7 @@ pub(crate) fn tensor(found: &EngineTensor, dtype: DType) -> TractResult<Tensor> 
         DType::U32 => TensorData::U32(elements(&found)?),
         DType::U64 => TensorData::U64(elements(&found)?),
         DType::F16 => TensorData::F16(elements(&found)?),
+        DType::BF16 => return Err(TractError::msg("tract has no bfloat16")),
         DType::F32 => TensorData::F32(elements(&found)?),
         DType::F64 => TensorData::F64(elements(&found)?),
         DType::Str => TensorData::Str(elements(&found)?),

@@ -11,7 +11,8 @@ const fn gap(case: &'static str, reason: &'static str) -> Gap {
 }
 
 /// What tract refuses, and why.
-const GAPS: [Gap; 8] = [
+const GAPS: [Gap; 9] = [
+    gap("brain_float", "bfloat16"),
     gap("filled", "shape input is variable"),
     gap("identity_str", "the input `x` of type `str`"),
     gap("loop", "the operator `Loop`"),

@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use half::f16;
+use half::{bf16, f16};
 use mlrs_payload::{Batch, MapKeys, MapRow, Output, Tensor, TensorData, Value};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -199,6 +199,12 @@ fn tensor(text: TensorText) -> Result<Tensor, ContractError> {
             list::<f32>(text.data)?
                 .into_iter()
                 .map(f16::from_f32)
+                .collect(),
+        ),
+        "bfloat16" => TensorData::BF16(
+            list::<f32>(text.data)?
+                .into_iter()
+                .map(bf16::from_f32)
                 .collect(),
         ),
         "float32" => TensorData::F32(list(text.data)?),

@@ -64,6 +64,7 @@ fn close(found: &TensorData, wanted: &TensorData, tolerance: f64) -> bool {
 fn fractions(data: &TensorData) -> Option<Vec<f64>> {
     match data {
         TensorData::F16(values) => Some(values.iter().map(|value| value.to_f64()).collect()),
+        TensorData::BF16(values) => Some(values.iter().map(|value| value.to_f64()).collect()),
         TensorData::F32(values) => Some(values.iter().map(|value| f64::from(*value)).collect()),
         TensorData::F64(values) => Some(values.clone()),
         _ => None,

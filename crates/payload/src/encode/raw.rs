@@ -59,6 +59,7 @@ fn little_endian(data: &TensorData, elements: Range<usize>, bytes: &mut Vec<u8>)
         TensorData::U32(values) => of!(values),
         TensorData::U64(values) => of!(values),
         TensorData::F16(values) => of!(values),
+        TensorData::BF16(values) => of!(values),
         TensorData::F32(values) => of!(values),
         TensorData::F64(values) => of!(values),
         TensorData::Str(_) => {}

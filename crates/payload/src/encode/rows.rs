@@ -1,6 +1,6 @@
 //! Answers row by row: CSV as pandas writes it, and JSON lines.
 
-use half::f16;
+use half::{bf16, f16};
 
 use super::{RecordColumn, Writer, finite};
 use crate::batch::{MapKeys, MapRow, Value};
@@ -150,6 +150,12 @@ impl Field for f32 {
 }
 
 impl Field for f16 {
+    fn field(&self, text: &mut Vec<u8>) {
+        self.to_f64().field(text);
+    }
+}
+
+impl Field for bf16 {
     fn field(&self, text: &mut Vec<u8>) {
         self.to_f64().field(text);
     }
