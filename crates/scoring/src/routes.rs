@@ -75,10 +75,7 @@ async fn only_named(
 ) -> Response {
     let host = request.headers().get(HOST);
     // HTTP/2 has it in the URI.
-    let authority = request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str());
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
     let host = host.and_then(|host| host.to_str().ok()).or(authority);
     let path = request.uri().path();
     let mut checks = ["/ping", "/health", "/ready", "/version"].iter();

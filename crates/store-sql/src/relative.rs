@@ -88,10 +88,13 @@ const COLUMNS: [Column; 5] = [
     ),
 ];
 
+/// A key and the location that is known by it.
+type Located = (String, String);
+
 /// Keys and relative locations of each column.
 fn rows(
     connection: &mut dyn Connection,
-) -> Result<Vec<(&'static Column, Vec<(String, String)>)>, StoreError> {
+) -> Result<Vec<(&'static Column, Vec<Located>)>, StoreError> {
     let mut roots: Vec<String> = Vec::new();
     let mut found = Vec::new();
     for column in &COLUMNS {
@@ -118,7 +121,7 @@ fn rows(
 /// The columns that have relative locations.
 pub(crate) fn look(connection: &mut dyn Connection) -> Result<Vec<RelativeLocations>, StoreError> {
     let found = rows(connection)?.into_iter();
-    let of_column = |(column, rows): (&Column, Vec<(String, String)>)| {
+    let of_column = |(column, rows): (&Column, Vec<Located>)| {
         let (_, example) = rows.first()?.clone();
         Some(RelativeLocations {
             column: column.name,

@@ -135,7 +135,8 @@ mod tests {
         let artifacts = Artifacts {
             destination: Some(Arc::new(LocalStore::new(directory.path()))),
             cloud: CloudSettings::default(),
-            local_roots: Vec::new(),
+            allowed_roots: mlrs_artifacts::AllowedRoots::default(),
+            working_directory: "/srv".into(),
             hosts: HostPolicy::default(),
         };
         let settings = TrackingSettings {
