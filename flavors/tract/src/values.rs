@@ -29,9 +29,8 @@ pub(crate) fn datum_type(dtype: DType) -> DatumType {
         DType::U32 => u32::datum_type(),
         DType::U64 => u64::datum_type(),
         DType::F16 => f16::datum_type(),
-        // Refused at load: nothing is declared so.
-        DType::BF16 => f32::datum_type(),
-        DType::F32 => f32::datum_type(),
+        // bfloat16 is refused at load: nothing is declared so.
+        DType::F32 | DType::BF16 => f32::datum_type(),
         DType::F64 => f64::datum_type(),
         DType::Str => String::datum_type(),
     }
