@@ -44,6 +44,10 @@ impl Case {
         if !inputs.values().all(rows) {
             return None;
         }
+        // MLflow's signatures have no name for it, and its check refuses each array of that type.
+        if inputs.values().any(|tensor| tensor["dtype"] == "bfloat16") {
+            return None;
+        }
         Some(Self {
             name: name.to_owned(),
             onnx: super::workshop::fixture(case["data"].as_str()?),
