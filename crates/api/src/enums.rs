@@ -1,7 +1,7 @@
 //! The enumerations of the API: a value has a name and a number, and either may be sent.
 //!
-//! In a response, what is no value of the enumeration counts as not set ([`known`]): newer servers
-//! may have more values. In a request it is an error ([`allowed`]): MLflow's protobuf mapping drops
+//! In a response, what is no value of the enumeration counts as not set (`known`): newer servers
+//! may have more values. In a request it is an error (`allowed`): MLflow's protobuf mapping drops
 //! it and responds 200 as if nothing had been asked.
 
 use std::fmt;
