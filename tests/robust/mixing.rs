@@ -85,9 +85,6 @@ fn changed(model: &Path, backend: &str) -> usize {
         .sum()
 }
 
-/// The kinds that the contract suite names as gaps of tract.
-const NOT_ON_TRACT: [&str; 0] = [];
-
 #[test]
 fn no_request_changes_the_response_of_another() {
     let folder = graph("perceptron");
@@ -109,9 +106,6 @@ fn no_request_changes_the_response_of_another() {
     for kind in kinds.iter().map(String::as_str).chain(["perceptron"]) {
         let model = directory(kind, Signature::default());
         for backend in ["onnxruntime", "tract"] {
-            if backend == "tract" && NOT_ON_TRACT.contains(&kind) {
-                continue;
-            }
             let changed = changed(model.path(), backend);
             if changed > 0 {
                 failures.push(format!("{kind} on {backend}: {changed} responses changed"));
