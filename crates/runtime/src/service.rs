@@ -319,12 +319,8 @@ impl Shared {
         deadline: Option<Instant>,
     ) -> (Option<Box<dyn Session>>, Ran) {
         let rows = batch.rows;
-        let watched = match (&self.watch, deadline, session.interrupt()) {
-            (Some(watch), Some(deadline), Some(interrupt)) => {
-                Some(watch.begin(deadline, interrupt))
-            }
-            _ => None,
-        };
+        let watched = deadline
+            .and_then(|deadline| Some(self.watch.as_ref()?.begin(deadline, session.interrupt()?)));
         let started = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| session.predict(batch)));
         drop(watched);
